@@ -63,7 +63,8 @@ fn imported(cluster: &Cluster, config: &str, further: &[&str], to: &[&str]) -> R
     let before = site.folder().join("before.yaml");
     fs::write(&before, site.fitted_in_cluster(BEFORE)?)?;
     let before = before.to_string_lossy();
-    let arguments = [&["import", "ingress-nginx"], to, &[&before]].concat();
+    let start = &["import", "ingress-nginx", "--no-configmap"][..];
+    let arguments = [start, to, &[&before]].concat();
     let output = built::gatepost()?.args(&arguments).output()?;
     let complained = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{arguments:?}: {complained}");

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use url::Url;
 
 use super::output::{complain, say};
-use crate::import::ingress_nginx::{self, Documents, Form, Input, Settings};
+use crate::import::ingress_nginx::{self, ConfigMap, Documents, Form, Input, Settings};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ImportCommand {
@@ -22,6 +22,15 @@ pub(super) struct IngressNginx {
     /// `-` for standard input.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// The class of the Ingresses.
+    #[arg(long, value_name = "NAME", default_value = "nginx")]
+    class: String,
+    /// Which ConfigMap is the controller's, where there are several.
+    #[arg(long, value_name = "NAMESPACE/NAME")]
+    configmap: Option<String>,
+    /// The controller has no ConfigMap, which could protect Ingresses too.
+    #[arg(long, conflicts_with = "configmap")]
+    no_configmap: bool,
     /// What to print.
     #[arg(long, value_enum, default_value = "traefik-annotations")]
     to: To,
@@ -58,7 +67,12 @@ pub(super) fn import(command: &ImportCommand) -> Option<()> {
     for path in &arguments.files {
         inputs.push(read(path).map_err(|error| complain(&error)).ok()?);
     }
-    let documents = Documents::read(&inputs)
+    let config_map = match (&arguments.configmap, arguments.no_configmap) {
+        (Some(name), _) => ConfigMap::Named(name.clone()),
+        (None, true) => ConfigMap::None,
+        (None, false) => ConfigMap::Expected,
+    };
+    let documents = Documents::read(&inputs, &config_map)
         .map_err(|errors| errors.iter().for_each(complain))
         .ok()?;
     let imported = ingress_nginx::import(&documents, &settings)
@@ -69,7 +83,7 @@ pub(super) fn import(command: &ImportCommand) -> Option<()> {
         complain(&format!("not taken over: {line}"));
     }
     if imported.expressed == 0 && imported.refused.is_empty() {
-        complain(&"no Ingress here is protected by `auth-url`");
+        complain(&"no Ingress here of this class is protected by `auth-url`");
     }
     (imported.expressed > 0 && imported.refused.is_empty()).then_some(())
 }
@@ -90,16 +104,11 @@ fn settings(arguments: &IngressNginx) -> Result<Settings, String> {
     let gateway = gateway.ok_or("`--gateway` is a namespace and a name, like `traefik/web`")?;
     Settings::new(
         form,
+        &arguments.class,
         arguments.outpost.clone(),
         arguments.forward_auth,
         gateway,
     )
-    .ok_or_else(|| {
-        format!(
-            "{} is not the address of a Service: write `http://NAME.NAMESPACE.svc:PORT`",
-            arguments.outpost
-        )
-    })
 }
 
 fn read(path: &Path) -> Result<Input, String> {

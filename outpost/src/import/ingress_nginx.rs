@@ -4,31 +4,36 @@
 //! Nothing that was protected is printed without protection: what cannot be expressed is refused,
 //! and only named in a comment.
 
+mod addresses;
 mod annotations;
 mod auth_service;
+mod controller;
 mod documents;
 mod errors;
+mod headers;
+mod host;
 mod ingress;
+mod location;
 mod middlewares;
 mod objects;
+mod order;
 mod plan;
+mod rules;
 mod settings;
 mod text;
 
-pub use documents::{Documents, Input};
+pub use documents::{ConfigMap, Documents, Input};
 pub use errors::{ImportError, Place};
 pub use settings::{Form, Settings};
-
-use plan::Standing;
 
 /// The result of an import.
 #[derive(Debug)]
 pub struct Imported {
     /// What to apply, with comments, as YAML.
     pub text: String,
-    /// What could not be expressed, one line for each Ingress.
+    /// What could not be expressed, one line for each reason.
     pub refused: Vec<String>,
-    /// How many Ingresses are part of the text.
+    /// How many hosts are part of the text.
     pub expressed: usize,
 }
 
@@ -43,37 +48,30 @@ pub fn import(
 ) -> Result<Imported, serde_saphyr::SerializeError> {
     let mut page = text::Page::default();
     text::introduction(&mut page, documents, settings);
-    let mut objects = objects::Objects::default();
-    let mut refused = Vec::new();
-    let mut plans = Vec::new();
-    let mut skipped = Vec::new();
-    for ingress in &documents.ingresses {
-        match plan::standing(ingress, documents.controller.as_ref(), settings) {
-            Standing::Protected(plan) => plans.push(plan),
-            Standing::Refused(reason) => refused.push(format!("{}: {reason}", ingress.title())),
-            Standing::Open(reason) => skipped.push(format!("{}: {reason}", ingress.title())),
-        }
-    }
-    for plan in &plans {
+    let outcome = plan::of(documents, settings);
+    for plan in &outcome.plans {
         page.gap();
-        page.comment(&plan.ingress.title());
+        page.comment(plan.host);
+        for ingress in plan.printed() {
+            page.comment(&ingress.title());
+        }
         for note in &plan.notes {
             page.item(note);
         }
-        for object in objects.of_application(plan, settings) {
-            page.object(&object)?;
-        }
     }
-    for object in objects.of_the_outpost(&plans, settings) {
+    for object in objects::of_hosts(&outcome.plans, documents, settings) {
         page.object(&object)?;
     }
-    text::refused(&mut page, &refused);
-    text::skipped(&mut page, &skipped, documents);
-    text::outpost(&mut page, &plans);
+    for object in objects::of_the_outpost(&outcome.plans, settings) {
+        page.object(&object)?;
+    }
+    text::refused(&mut page, &outcome.refused);
+    text::skipped(&mut page, &outcome.skipped, documents);
+    text::outpost(&mut page, &outcome.plans);
     Ok(Imported {
         text: page.finish(),
-        refused,
-        expressed: plans.len(),
+        expressed: outcome.plans.len(),
+        refused: outcome.refused,
     })
 }
 

@@ -1,6 +1,6 @@
 //! What becomes of each annotation.
 
-use super::ingress::Ingress;
+use super::ingress::{Ingress, PREFIX};
 use super::settings::Form;
 
 /// Annotations of the external authentication, all of which Gatepost's own settings replace.
@@ -17,14 +17,15 @@ pub(super) const EXTERNAL: &[(&str, &str)] = &[
     ("auth-response-headers", ""),
     (
         "auth-snippet",
-        "no equal, and not taken over: what it let through without a session becomes `public`",
+        "not taken over: what it let through without a session becomes `public`, and what it refused \
+         becomes a rule with `deny`",
     ),
     ("auth-cache-key", "no equal: every request is decided on"),
     (
         "auth-cache-duration",
         "no equal: every request is decided on",
     ),
-    ("auth-method", "no equal: Traefik asks with GET"),
+    ("auth-method", "not needed: the outpost is asked with GET"),
     (
         "auth-proxy-set-headers",
         "no equal: Traefik itself says which request it asks about",
@@ -133,17 +134,70 @@ const READ_BY_TRAEFIK: &[&str] = &[
 const EXPRESSED: &[&str] = &[
     "allowlist-source-range",
     "backend-protocol",
+    "rewrite-target",
     "use-regex",
     "whitelist-source-range",
 ];
 
-/// Returns why an Ingress's other protection cannot be expressed.
-pub(super) fn inexpressible(ingress: &Ingress, form: Form) -> Option<String> {
-    let set = |key: &str| {
-        ingress
-            .annotation(key)
-            .is_some_and(|value| !value.trim().is_empty())
-    };
+/// Flags, which Traefik takes for set only where they are `true`.
+const FLAGS: &[&str] = &[
+    "auth-tls-pass-certificate-to-upstream",
+    "canary",
+    "cors-allow-credentials",
+    "enable-access-log",
+    "enable-cors",
+    "force-ssl-redirect",
+    "from-to-www-redirect",
+    "service-upstream",
+    "session-cookie-secure",
+    "ssl-redirect",
+    "use-regex",
+];
+
+/// Annotations that keep requests away, by whose names another prefix shows.
+const BY_ANY_PREFIX: &[&str] = &[
+    "allowlist-source-range",
+    "auth-secret",
+    "auth-signin",
+    "auth-tls-secret",
+    "auth-type",
+    "auth-url",
+    "configuration-snippet",
+    "denylist-source-range",
+    "enable-global-auth",
+    "enable-modsecurity",
+    "server-snippet",
+    "whitelist-source-range",
+];
+
+/// Returns the value of an annotation as Traefik has to have it.
+pub(super) fn value_for_traefik<'v>(ingress: &Ingress, key: &str, value: &'v str) -> &'v str {
+    match key {
+        _ if !FLAGS.contains(&key) => value,
+        _ if ingress.says_yes(key) => "true",
+        _ if ingress.says_no(key) => "false",
+        _ => value,
+    }
+}
+
+/// Returns why an Ingress is protected by something that is not taken over in any form, so that its
+/// hosts are not taken over either.
+pub(super) fn protective(ingress: &Ingress) -> Option<String> {
+    let set = |key: &str| ingress.set(key).is_some();
+    let other_prefix = ingress.annotations.keys().find(|key| {
+        let name = key.rsplit_once('/').map(|(_, name)| name);
+        !key.starts_with(PREFIX)
+            && name.is_some_and(|name| {
+                BY_ANY_PREFIX.contains(&name) && ingress.annotation(name).is_none()
+            })
+    });
+    if let Some(key) = other_prefix {
+        let name = key.rsplit_once('/').map_or("", |(_, name)| name);
+        return Some(format!(
+            "`{key}` is of a controller with another prefix (`--annotations-prefix`): write {PREFIX}{name}, \
+             or remove it where no controller reads it"
+        ));
+    }
     for key in ["configuration-snippet", "server-snippet"] {
         if set(key) {
             return Some(format!(
@@ -159,33 +213,55 @@ pub(super) fn inexpressible(ingress: &Ingress, form: Form) -> Option<String> {
             ));
         }
     }
-    if ingress.says_yes("enable-modsecurity") || set("modsecurity-snippet") {
+    if set("auth-tls-secret") {
+        return Some(
+            "`auth-tls-secret` asks clients of the whole host for a certificate, and nothing that this \
+             import prints does: write a TLSOption by hand, for every route of the host and the outpost's \
+             too, or remove it where the sign-in is enough"
+                .to_owned(),
+        );
+    }
+    if ingress.says_yes("enable-modsecurity")
+        || ingress.says_yes("enable-owasp-core-rules")
+        || set("modsecurity-snippet")
+    {
         return Some("Traefik has no equal for the protection of `enable-modsecurity`".to_owned());
     }
     if ingress.says_yes("ssl-passthrough") {
         return Some("with `ssl-passthrough`, no proxy can ask for a session".to_owned());
     }
+    None
+}
+
+/// Returns why an Ingress of a protected host cannot be expressed.
+pub(super) fn inexpressible(ingress: &Ingress, form: Form) -> Option<String> {
+    let protocol = ingress.annotation("backend-protocol").unwrap_or_default();
+    let Some(scheme) = scheme(protocol) else {
+        return Some(format!(
+            "`backend-protocol: {protocol}` has no equal in Traefik"
+        ));
+    };
     if form == Form::Annotations {
-        return None;
-    }
-    for key in ["auth-type", "auth-tls-secret"] {
-        if set(key) {
-            return Some(format!(
-                "its protection by `{key}` beside `auth-url` has no equal here: `--to \
-                 traefik-annotations` keeps it, or remove the annotation where the sign-in is enough"
-            ));
+        for key in ["rewrite-target", "upstream-vhost"] {
+            if ingress.set(key).is_some() {
+                return Some(format!(
+                    "with `{key}`, Traefik asks the outpost about the changed request, so that it decides \
+                     on another path or host than the client's: import with `--to crds`"
+                ));
+            }
         }
+        let secret = ingress.set("auth-secret").and_then(|it| it.split_once('/'));
+        let own = ingress.namespace.as_deref().unwrap_or("default");
+        return secret.filter(|(namespace, _)| *namespace != own).map(|_| {
+            "its `auth-secret` is in another namespace, and Traefik leaves such an Ingress out"
+                .to_owned()
+        });
     }
-    if ingress.says_yes("canary") {
-        return Some(
-            "`canary` is a share of another Ingress's requests: `--to traefik-annotations` keeps it, or \
-             give the other route's Services weights"
-                .to_owned(),
-        );
-    }
-    let protocol = ingress.annotation("backend-protocol");
-    if let Some(protocol) = protocol.filter(|own| scheme(own).is_none()) {
-        return Some(format!("`backend-protocol: {protocol}` has no equal here"));
+    if form == Form::Gateway && scheme != "http" {
+        return Some(format!(
+            "an HTTPRoute has no `backend-protocol: {protocol}`: import with `--to crds`, or remove it and \
+             set `appProtocol` in the Service"
+        ));
     }
     None
 }
@@ -213,17 +289,18 @@ pub(super) fn notes(ingress: &Ingress, form: Form) -> Vec<String> {
             continue;
         }
         let note = match (form, key) {
+            (_, "server-alias") => {
+                "the other names are no applications: nobody signs in there. Give them rules of their own"
+            }
+            (Form::Annotations, "custom-headers") => {
+                "Traefik serves it only with `globalAllowedResponseHeaders`"
+            }
             (Form::Annotations, key) if READ_BY_TRAEFIK.contains(&key) => continue,
             (Form::Annotations, _) => "Traefik's provider does not read it",
             (_, key) if EXPRESSED.contains(&key) => continue,
-            (_, "rewrite-target") => {
-                "NOT taken over, so the application gets the path as it is: add a Middleware \
-                 `replacePathRegex` after Gatepost's"
-            }
             (_, "ssl-redirect" | "force-ssl-redirect") => {
                 "redirect at Traefik's entry point (`http.redirections`)"
             }
-            (_, "server-alias") => "NOT taken over: add the hosts to the route",
             (_, key) if key.starts_with("limit-") => {
                 "NOT taken over: add a Middleware `rateLimit` or `inFlightReq`"
             }
@@ -236,11 +313,30 @@ pub(super) fn notes(ingress: &Ingress, form: Form) -> Vec<String> {
     }
     if form != Form::Annotations {
         let others = ingress.annotations.keys().filter(|key| {
-            !key.starts_with(super::ingress::PREFIX)
+            !key.starts_with(PREFIX)
                 && !key.starts_with("kubectl.kubernetes.io/")
                 && *key != "kubernetes.io/ingress.class"
         });
         let others: Vec<&str> = others.map(String::as_str).collect();
+        let issued = ingress.annotations.keys().any(|key| {
+            matches!(
+                &**key,
+                "cert-manager.io/issuer" | "cert-manager.io/cluster-issuer"
+            )
+        });
+        let secrets = ingress
+            .spec
+            .tls
+            .iter()
+            .filter_map(|tls| tls.secret_name.as_ref());
+        for secret in secrets.filter(|_| issued) {
+            let namespace = ingress.namespace.as_deref().unwrap_or("default");
+            notes.push(format!(
+                "cert-manager: the certificate goes with the Ingress. Before you delete it: kubectl patch \
+                 certificate -n {namespace} {secret} --type=json -p \
+                 '[{{\"op\":\"remove\",\"path\":\"/metadata/ownerReferences\"}}]'"
+            ));
+        }
         if !others.is_empty() {
             notes.push(format!(
                 "what reads these annotations of the Ingress does not find them at the route: {}",
@@ -254,7 +350,7 @@ pub(super) fn notes(ingress: &Ingress, form: Form) -> Vec<String> {
 /// Returns the scheme by which a Service is reached.
 pub(super) fn scheme(protocol: &str) -> Option<&'static str> {
     match &*protocol.trim().to_ascii_uppercase() {
-        "" | "HTTP" | "AUTO_HTTP" => Some("http"),
+        "" | "HTTP" => Some("http"),
         "HTTPS" | "GRPCS" => Some("https"),
         "GRPC" => Some("h2c"),
         _ => None,

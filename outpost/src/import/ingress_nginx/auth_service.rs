@@ -33,6 +33,16 @@ impl AuthService {
         }
     }
 
+    /// Returns where clients reach its own pages at an application's host.
+    pub(super) fn own_path(self) -> Option<&'static str> {
+        match self {
+            Self::OAuth2Proxy => Some("/oauth2"),
+            Self::Authentik => Some("/outpost.goauthentik.io"),
+            Self::Gatepost => Some("/akprox"),
+            Self::Authelia | Self::Vouch | Self::Unknown => None,
+        }
+    }
+
     /// Says what changes with Gatepost in its place.
     pub(super) fn changes(self) -> &'static [&'static str] {
         match self {

@@ -13,6 +13,16 @@ pub enum ImportError {
         /// What the parser says, without the lines around the mistake: they may hold a secret.
         message: String,
     },
+    /// The controller's settings are not among the documents.
+    #[error(
+        "the controller's ConfigMap is not among the documents, and may protect every Ingress: add what \
+         `kubectl get configmap -n ingress-nginx ingress-nginx-controller -o yaml` prints, or say \
+         `--no-configmap` if the controller has none"
+    )]
+    NoConfigMap,
+    /// Several may be the controller's.
+    #[error("several ConfigMaps of controllers: name one with `--configmap` ({0})")]
+    ConfigMaps(String),
     /// A document is not what its `kind` says.
     #[error("{place}: {message}")]
     Invalid {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use super::errors::{ImportError, Place, first_line};
@@ -13,7 +13,7 @@ pub(super) const PREFIX: &str = "nginx.ingress.kubernetes.io/";
 /// An Ingress, with what this import looks at.
 #[derive(Debug)]
 pub(super) struct Ingress {
-    place: Place,
+    pub(super) place: Place,
     pub(super) name: String,
     pub(super) namespace: Option<String>,
     pub(super) annotations: BTreeMap<String, String>,
@@ -26,9 +26,9 @@ pub(super) struct Ingress {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Spec {
     pub(super) ingress_class_name: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_empty")]
     pub(super) rules: Vec<Rule>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_empty")]
     pub(super) tls: Vec<Tls>,
     pub(super) default_backend: Option<Value>,
 }
@@ -53,6 +53,24 @@ pub(super) struct HttpPath {
     pub(super) backend: Backend,
 }
 
+impl Rule {
+    /// Returns its host; an empty text where it is for all.
+    pub(super) fn host(&self) -> &str {
+        self.host.as_deref().unwrap_or_default()
+    }
+}
+
+impl HttpPath {
+    /// Returns the path, as nginx reads it.
+    pub(super) fn text(&self) -> &str {
+        if self.path.is_empty() {
+            "/"
+        } else {
+            &self.path
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub(super) enum PathType {
     Exact,
@@ -60,18 +78,18 @@ pub(super) enum PathType {
     ImplementationSpecific,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, PartialEq, Deserialize)]
 pub(super) struct Backend {
     pub(super) service: Option<Service>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, PartialEq, Deserialize)]
 pub(super) struct Service {
     pub(super) name: String,
     pub(super) port: Port,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, PartialEq, Deserialize)]
 pub(super) struct Port {
     pub(super) name: Option<String>,
     pub(super) number: Option<u16>,
@@ -119,9 +137,13 @@ impl Ingress {
 
     /// Returns the name and where it was found, for comments and messages.
     pub(super) fn title(&self) -> String {
+        format!("Ingress {} ({})", self.full_name(), self.place)
+    }
+
+    /// Returns the name with its namespace.
+    pub(super) fn full_name(&self) -> String {
         let namespace = self.namespace.as_deref().map(|it| format!("{it}/"));
-        let namespace = namespace.unwrap_or_default();
-        format!("Ingress {namespace}{} ({})", self.name, self.place)
+        format!("{}{}", namespace.unwrap_or_default(), self.name)
     }
 
     /// Returns the value of an annotation of ingress-nginx.
@@ -132,8 +154,45 @@ impl Ingress {
 
     /// Returns whether an annotation says yes, as ingress-nginx reads it.
     pub(super) fn says_yes(&self, key: &str) -> bool {
+        self.annotation(key).is_some_and(is_yes)
+    }
+
+    /// Returns whether it is of a class of controllers.
+    pub(super) fn is_of_class(&self, class: &str) -> bool {
+        self.classes().any(|own| own == class)
+    }
+
+    /// Returns the classes that it names.
+    pub(super) fn classes(&self) -> impl Iterator<Item = &str> {
+        let annotation = self.annotations.get("kubernetes.io/ingress.class");
+        let field = self.spec.ingress_class_name.as_ref();
+        annotation.into_iter().chain(field).map(String::as_str)
+    }
+
+    /// Returns the hosts of its rules.
+    pub(super) fn hosts(&self) -> impl Iterator<Item = &str> {
+        self.spec.rules.iter().map(Rule::host)
+    }
+
+    /// Returns the value of a label.
+    pub(super) fn label(&self, key: &str) -> Option<&str> {
+        let labels = self.object.get("metadata")?.get("labels")?;
+        labels.get(key)?.as_str()
+    }
+
+    /// Returns a text that is set, and not empty.
+    pub(super) fn set(&self, key: &str) -> Option<&str> {
         let value = self.annotation(key).map(str::trim);
-        matches!(value, Some("1" | "t" | "T" | "true" | "TRUE" | "True"))
+        value.filter(|value| !value.is_empty())
+    }
+
+    /// Returns whether its paths are regular expressions, and with them all of their hosts.
+    pub(super) fn has_regexes(&self) -> bool {
+        let paths = self.spec.rules.iter().filter_map(|rule| rule.http.as_ref());
+        let mut paths = paths.flat_map(|http| &http.paths);
+        let target = self.set("rewrite-target");
+        self.says_yes("use-regex")
+            || target.is_some_and(|target| paths.any(|path| path.text() != target))
     }
 
     /// Returns whether an annotation says no, as ingress-nginx reads it.
@@ -158,4 +217,14 @@ impl Ingress {
         let mut blocks = self.spec.tls.iter();
         blocks.find(|tls| tls.hosts.is_empty() || tls.hosts.iter().any(covers))
     }
+}
+
+/// Returns whether a text says yes, as ingress-nginx reads it.
+pub(super) fn is_yes(text: &str) -> bool {
+    matches!(text.trim(), "1" | "t" | "T" | "true" | "TRUE" | "True")
+}
+
+/// Reads a list that may be `null`.
+fn or_empty<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Vec<T>, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or_default())
 }

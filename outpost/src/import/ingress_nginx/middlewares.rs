@@ -1,59 +1,88 @@
-//! The Middlewares of a route, for Traefik's custom resources and the Gateway API.
+//! The Middlewares of a host's routes, for Traefik's custom resources and the Gateway API.
 
 use serde_json::{Map, Value, json};
 
-use super::plan::{HostPlan, Plan};
+use super::headers;
+use super::host::HostPlan;
+use super::location::{Location, rewrite};
+use super::rules::NO_GROUP;
 use super::settings::Settings;
 use crate::export::traefik;
 use crate::pages::MAX_ANSWER_BYTES;
 
-/// The group that no user has, until the operator names another.
-pub(super) const NO_GROUP: &str = "CHANGE-ME";
+/// The most rules that the plugin takes as a list and not as one text.
+const RULES_IN_A_LIST: usize = 9;
 
-/// Returns the names and contents of the Middlewares of a host's routes, in the order in which they
+/// Returns the names and contents of the Middlewares of a location's route, in the order in which they
 /// apply.
-pub(super) fn of_host(
-    plan: &Plan<'_>,
-    host: &HostPlan<'_>,
+pub(super) fn of_location(
+    plan: &HostPlan<'_>,
+    at: usize,
+    location: &Location<'_>,
     settings: &Settings,
+    is_behind_a_balancer: bool,
 ) -> Vec<(String, Value)> {
     let mut middlewares = Vec::new();
-    let name = &plan.ingress.name;
-    if !plan.addresses.is_empty() {
-        let spec = json!({ "ipAllowList": { "sourceRange": plan.addresses } });
-        middlewares.push((format!("{name}-addresses"), spec));
+    let name = format!("gatepost-{}", plan.host);
+    if !location.addresses.is_empty() {
+        let same = plan
+            .locations
+            .iter()
+            .position(|it| it.addresses == location.addresses);
+        let mut list = json!({ "sourceRange": location.addresses });
+        if let (true, Some(list)) = (is_behind_a_balancer, list.as_object_mut()) {
+            // What the balancer says last, and nothing where Traefik does not trust it.
+            list.insert("ipStrategy".to_owned(), json!({ "depth": 1 }));
+        }
+        let number = same.unwrap_or(at) + 1;
+        middlewares.push((
+            format!("{name}-addresses-{number}"),
+            json!({ "ipAllowList": list }),
+        ));
     }
-    if settings.forward_auth {
-        middlewares.push((gate(host), forward_auth(plan, settings)));
-        return middlewares;
-    }
-    if !plan.unknown_headers.is_empty() {
+    if !plan.unknown_headers.is_empty() && !settings.forward_auth {
         // The plugin removes what a client sends under the names that it knows.
         let empty = |header: &String| (header.clone(), json!(""));
         let removed: Map<String, Value> = plan.unknown_headers.iter().map(empty).collect();
         let spec = json!({ "headers": { "customRequestHeaders": removed } });
         middlewares.push((format!("{name}-remove-headers"), spec));
     }
-    let spec = json!({ "plugin": { "gatepost": {
-        "application": host.host,
-        "keysFile": "/keys/gatepost.keys",
-        "require": { "groups": [NO_GROUP] },
-    } } });
-    middlewares.push((gate(host), spec));
+    middlewares.push((name.clone(), gate(plan, settings)));
+    let target = location.ingress.set("rewrite-target");
+    let target = target.filter(|target| *target != location.path.text());
+    if let Some((regex, replacement)) = target.and_then(|it| rewrite(location.path.text(), it)) {
+        let spec = json!({ "replacePathRegex": { "regex": regex, "replacement": replacement } });
+        middlewares.push((format!("{name}-rewrite-{}", at + 1), spec));
+    }
     middlewares
 }
 
-/// Returns the name of the Middleware that protects a host.
-fn gate(host: &HostPlan<'_>) -> String {
-    format!("gatepost-{}", host.host)
-}
-
-fn forward_auth(plan: &Plan<'_>, settings: &Settings) -> Value {
-    let headers = plan.answered_headers();
-    let headers: Vec<&str> = headers.iter().map(String::as_str).collect();
-    let cookies = ["__Host-gatepost", "gatepost"];
-    let question = &settings.outpost.question;
-    json!({
-        "forwardAuth": traefik::forward_auth(question, &headers, &cookies, MAX_ANSWER_BYTES),
-    })
+/// Returns the Middleware that protects a host.
+fn gate(plan: &HostPlan<'_>, settings: &Settings) -> Value {
+    if settings.forward_auth {
+        let headers = headers::answered(&plan.unknown_headers);
+        let headers: Vec<&str> = headers.iter().map(String::as_str).collect();
+        let cookies = ["__Host-gatepost", "gatepost"];
+        let question = &settings.outpost.question;
+        return json!({
+            "forwardAuth": traefik::forward_auth(question, &headers, &cookies, MAX_ANSWER_BYTES),
+        });
+    }
+    let mut plugin = json!({
+        "application": plan.host,
+        "keysFile": "/keys/gatepost.keys",
+        "require": { "groups": [NO_GROUP] },
+    });
+    if let (false, Some(plugin)) = (plan.rules.is_empty(), plugin.as_object_mut()) {
+        let rules = plan.rules.iter().map(super::rules::Rule::value).collect();
+        let rules = Value::Array(rules);
+        let is_short = plan.rules.len() <= RULES_IN_A_LIST;
+        let rules = if is_short {
+            rules
+        } else {
+            json!(rules.to_string())
+        };
+        plugin.insert("rules".to_owned(), rules);
+    }
+    json!({ "plugin": { "gatepost": plugin } })
 }

@@ -5,10 +5,13 @@ use std::collections::BTreeSet;
 use gatepost_policy::OutpostPrefix;
 use serde_json::{Map, Value, json};
 
-use super::annotations::{EXTERNAL, scheme};
-use super::ingress::{HttpPath, PREFIX, PathType, Service};
+use super::annotations::{EXTERNAL, scheme, value_for_traefik};
+use super::documents::Documents;
+use super::headers;
+use super::host::HostPlan;
+use super::ingress::{Ingress, PREFIX, PathType, Service};
+use super::location::Location;
 use super::middlewares;
-use super::plan::{HostPlan, Plan};
 use super::settings::{Form, Settings};
 use crate::export::traefik::outpost_rule;
 
@@ -29,96 +32,192 @@ const PATHS: [(&str, PathType); 10] = [
 /// A rule of a path can be no longer, so the outpost's route wins.
 const ABOVE_ALL: u32 = 1_000_000;
 
-/// The objects so far.
+/// Above what the length of another provider's rule can be.
+const BASE: usize = 100_000;
+
+/// As many rules as an HTTPRoute may have.
+pub(super) const RULES_OF_A_ROUTE: usize = 16;
+
+/// Returns what takes the place of the Ingresses, without the routes to the outpost.
+pub(super) fn of_hosts(
+    plans: &[HostPlan<'_>],
+    documents: &Documents,
+    settings: &Settings,
+) -> Vec<Value> {
+    if settings.form == Form::Annotations {
+        let mut all: Vec<&Ingress> = Vec::new();
+        for ingress in plans.iter().flat_map(HostPlan::printed) {
+            if !all.iter().any(|known| std::ptr::eq(*known, ingress)) {
+                all.push(ingress);
+            }
+        }
+        let print = |it: &Ingress| ingress(it, plans, documents, settings);
+        return all.into_iter().map(print).collect();
+    }
+    let mut objects = Objects::default();
+    for plan in plans {
+        objects.add_host(plan, documents, settings);
+    }
+    objects.all
+}
+
 #[derive(Debug, Default)]
-pub(super) struct Objects {
-    middlewares: BTreeSet<(String, String)>,
+struct Objects {
+    all: Vec<Value>,
+    names: BTreeSet<(String, String, String)>,
 }
 
 impl Objects {
-    /// Returns what takes the place of an Ingress.
-    pub(super) fn of_application(&mut self, plan: &Plan<'_>, settings: &Settings) -> Vec<Value> {
-        if settings.form == Form::Annotations {
-            return vec![ingress(plan, settings)];
+    fn add(&mut self, kind: &str, name: &str, namespace: Option<&str>, object: Value) {
+        let namespace = namespace.unwrap_or_default().to_owned();
+        if self
+            .names
+            .insert((kind.to_owned(), namespace, name.to_owned()))
+        {
+            self.all.push(object);
         }
-        let mut objects = Vec::new();
-        let namespace = plan.ingress.namespace.as_deref();
-        for (at, host) in plan.hosts.iter().enumerate() {
-            let chain = middlewares::of_host(plan, host, settings);
-            let names: Vec<&str> = chain.iter().map(|(name, _)| &**name).collect();
-            let name = match at {
-                0 => plan.ingress.name.clone(),
-                at => format!("{}-{}", plan.ingress.name, at + 1),
-            };
-            let route = match settings.form {
-                Form::Gateway => http_route(plan, host, &names, settings),
-                _ => ingress_route(plan, host, &names),
-            };
-            for (name, spec) in &chain {
-                let key = (namespace.unwrap_or_default().to_owned(), name.clone());
-                if self.middlewares.insert(key) {
-                    objects.push(traefik("Middleware", name, namespace, spec));
-                }
-            }
-            objects.push(match settings.form {
-                Form::Gateway => gateway_object(&name, namespace, &route),
-                _ => traefik("IngressRoute", &name, namespace, &route),
-            });
-        }
-        objects
     }
 
-    /// Returns the routes to the outpost, one for each host.
-    pub(super) fn of_the_outpost(&self, plans: &[Plan<'_>], settings: &Settings) -> Vec<Value> {
-        let mut hosts = BTreeSet::new();
-        let mut objects = Vec::new();
-        for plan in plans {
-            for host in &plan.hosts {
-                if hosts.insert(host.host) {
-                    objects.push(outpost(plan, host, settings));
+    /// Adds a host's routes, in the namespaces of their Services.
+    fn add_host(&mut self, plan: &HostPlan<'_>, documents: &Documents, settings: &Settings) {
+        let balancer = documents.controller.is_behind_a_balancer();
+        let mut namespaces: Vec<(Option<&str>, Vec<Value>)> = Vec::new();
+        for (at, location) in plan.locations.iter().enumerate() {
+            let namespace = location.ingress.namespace.as_deref();
+            let chain = middlewares::of_location(plan, at, location, settings, balancer);
+            for (name, spec) in &chain {
+                let object = traefik("Middleware", name, namespace, spec);
+                self.add("Middleware", name, namespace, object);
+            }
+            let names: Vec<&str> = chain.iter().map(|(name, _)| &**name).collect();
+            let route = match settings.form {
+                Form::Gateway => http_rule(location, &names),
+                _ => {
+                    if unverified(location) {
+                        let spec = json!({ "insecureSkipVerify": true });
+                        let object = traefik("ServersTransport", UNVERIFIED, namespace, &spec);
+                        self.add("ServersTransport", UNVERIFIED, namespace, object);
+                    }
+                    route(plan, at, location, &names)
                 }
+            };
+            match namespaces.iter_mut().find(|(known, _)| *known == namespace) {
+                Some((_, routes)) => routes.push(route),
+                None => namespaces.push((namespace, vec![route])),
             }
         }
-        objects
+        for (namespace, routes) in namespaces {
+            let name = format!("app-{}", plan.host);
+            if settings.form == Form::Gateway {
+                for (at, rules) in routes.chunks(RULES_OF_A_ROUTE).enumerate() {
+                    let name = match at {
+                        0 => name.clone(),
+                        at => format!("{name}-{}", at + 1),
+                    };
+                    let spec = json!({
+                        "parentRefs": parents(settings),
+                        "hostnames": [plan.host],
+                        "rules": rules,
+                    });
+                    self.add(
+                        "HTTPRoute",
+                        &name,
+                        namespace,
+                        gateway_object(&name, namespace, &spec),
+                    );
+                }
+                continue;
+            }
+            let mut spec = json!({ "entryPoints": entry_points(plan), "routes": routes });
+            if plan.https {
+                insert(&mut spec, "tls", tls(plan, namespace));
+            }
+            self.add(
+                "IngressRoute",
+                &name,
+                namespace,
+                traefik("IngressRoute", &name, namespace, &spec),
+            );
+        }
     }
 }
 
-/// Returns the Ingress with its authentication at the outpost.
-fn ingress(plan: &Plan<'_>, settings: &Settings) -> Value {
-    let mut annotations: Map<String, Value> = plan
-        .ingress
-        .annotations
+/// Returns the certificate of a host's routes in a namespace. By the name in the handshake, Traefik
+/// finds that of another namespace.
+fn tls(plan: &HostPlan<'_>, namespace: Option<&str>) -> Value {
+    let printed = plan.printed();
+    let own = printed
         .iter()
-        .filter(|(key, _)| {
-            let replaced = |(own, _): &(&str, &str)| key.strip_prefix(PREFIX) == Some(own);
-            !EXTERNAL.iter().any(replaced)
-                && *key != "kubectl.kubernetes.io/last-applied-configuration"
-        })
-        .map(|(key, value)| (key.clone(), json!(value)))
-        .collect();
+        .filter(|it| it.namespace.as_deref() == namespace);
+    let mut secrets = own.filter_map(|it| it.tls_of(plan.host)?.secret_name.as_ref());
+    match secrets.next() {
+        Some(name) => json!({ "secretName": name }),
+        None => json!({}),
+    }
+}
+
+/// Returns the routes to the outpost, one for each host.
+pub(super) fn of_the_outpost(plans: &[HostPlan<'_>], settings: &Settings) -> Vec<Value> {
+    plans.iter().map(|plan| outpost(plan, settings)).collect()
+}
+
+/// Returns the Ingress with its authentication at the outpost.
+fn ingress(
+    own: &Ingress,
+    plans: &[HostPlan<'_>],
+    documents: &Documents,
+    settings: &Settings,
+) -> Value {
+    let mut annotations = Map::new();
+    for (key, value) in &own.annotations {
+        if key == "kubectl.kubernetes.io/last-applied-configuration" {
+            continue;
+        }
+        let nginx_key = key.strip_prefix(PREFIX);
+        let value = match nginx_key {
+            // `kubectl apply` leaves what an object has and a file does not, unless it made it.
+            Some(own) if EXTERNAL.iter().any(|(external, _)| *external == own) => "",
+            Some("whitelist-source-range")
+                if own.annotation("allowlist-source-range").is_some() =>
+            {
+                ""
+            }
+            Some(key) => value_for_traefik(own, key, value),
+            None => value,
+        };
+        annotations.insert(key.clone(), json!(value));
+    }
+    let has_list = ["allowlist-source-range", "whitelist-source-range"];
+    let everywhere = documents.controller.addresses();
+    if !everywhere.is_empty() && !has_list.iter().any(|key| own.annotation(key).is_some()) {
+        annotations.insert(
+            format!("{PREFIX}allowlist-source-range"),
+            json!(everywhere.join(",")),
+        );
+    }
+    let of_own = |plan: &&HostPlan<'_>| own.hosts().any(|host| host == plan.host);
+    let unknown = plans
+        .iter()
+        .filter(of_own)
+        .flat_map(|plan| &plan.unknown_headers);
     annotations.insert(
         format!("{PREFIX}auth-url"),
         json!(settings.outpost.question),
     );
     annotations.insert(
         format!("{PREFIX}auth-response-headers"),
-        json!(plan.answered_headers().join(",")),
+        json!(headers::answered(unknown).join(",")),
     );
-    let given = plan.ingress.object.get("metadata");
-    let mut metadata = metadata(&plan.ingress.name, plan.ingress.namespace.as_deref());
-    if let Some(labels) = given.and_then(|it| it.get("labels")) {
+    let mut metadata = metadata(&own.name, own.namespace.as_deref());
+    if let Some(labels) = own.object.get("metadata").and_then(|it| it.get("labels")) {
         metadata.insert("labels".into(), labels.clone());
     }
     metadata.insert("annotations".into(), annotations.into());
-    let mut spec = plan.ingress.object.get("spec").cloned().unwrap_or_default();
-    if let Some(spec) = spec.as_object_mut() {
-        spec.remove("defaultBackend");
-    }
     json!({
         "apiVersion": "networking.k8s.io/v1",
         "kind": "Ingress",
         "metadata": metadata,
-        "spec": spec,
+        "spec": own.object.get("spec").cloned().unwrap_or_default(),
     })
 }
 
@@ -148,42 +247,52 @@ fn gateway_object(name: &str, namespace: Option<&str>, spec: &Value) -> Value {
     })
 }
 
-fn is_regex(plan: &Plan<'_>) -> bool {
-    plan.ingress.says_yes("use-regex") || plan.ingress.annotation("rewrite-target").is_some()
+/// The ServersTransport for Services on https, whose certificates nginx did not verify.
+const UNVERIFIED: &str = "gatepost-unverified";
+
+fn scheme_of(location: &Location<'_>) -> Option<&'static str> {
+    scheme(
+        location
+            .ingress
+            .annotation("backend-protocol")
+            .unwrap_or_default(),
+    )
 }
 
-fn ingress_route(plan: &Plan<'_>, host: &HostPlan<'_>, middlewares: &[&str]) -> Value {
+fn unverified(location: &Location<'_>) -> bool {
+    let verifies = location.ingress.set("proxy-ssl-verify") == Some("on");
+    scheme_of(location) == Some("https") && !verifies
+}
+
+/// Returns a route of an IngressRoute.
+fn route(plan: &HostPlan<'_>, at: usize, location: &Location<'_>, middlewares: &[&str]) -> Value {
     let middlewares: Vec<Value> = middlewares.iter().map(|it| json!({ "name": it })).collect();
-    let protocol = plan
-        .ingress
-        .annotation("backend-protocol")
-        .unwrap_or_default();
-    let mut routes = Vec::new();
-    for path in &host.paths {
-        let mut rule = format!("Host(`{}`)", host.host);
-        if let Some(paths) = path_rule(path, is_regex(plan)) {
-            rule = format!("{rule} && {paths}");
-        }
-        let mut route = json!({ "kind": "Rule", "match": rule, "middlewares": middlewares });
-        if let Some(service) = &path.backend.service {
-            let service = json!({
-                "name": service.name,
-                "port": port(service),
-                "scheme": scheme(protocol),
-            });
-            insert(&mut route, "services", json!([service]));
-        }
-        routes.push(route);
+    let mut rule = format!("Host(`{}`)", plan.host);
+    if let Some(paths) = location.reach.rule() {
+        rule = format!("{rule} && {paths}");
     }
-    let mut spec = json!({ "entryPoints": entry_points(host), "routes": routes });
-    if let Some(tls) = plan.ingress.tls_of(host.host) {
-        let tls = match &tls.secret_name {
-            Some(name) => json!({ "secretName": name }),
-            None => json!({}),
-        };
-        insert(&mut spec, "tls", tls);
+    if plan.differs_by_address() {
+        // What nginx decoded before it chose.
+        rule = format!("{rule} && !PathRegexp(`%`)");
     }
-    spec
+    let mut route = json!({
+        "kind": "Rule",
+        "match": rule,
+        "priority": BASE + plan.locations.len() - at,
+        "middlewares": middlewares,
+    });
+    if let Some(service) = &location.path.backend.service {
+        let mut service = json!({
+            "name": service.name,
+            "port": port(service),
+            "scheme": scheme_of(location),
+        });
+        if unverified(location) {
+            insert(&mut service, "serversTransport", json!(UNVERIFIED));
+        }
+        insert(&mut route, "services", json!([service]));
+    }
+    route
 }
 
 /// Adds a key to an object.
@@ -204,31 +313,8 @@ fn port(service: &Service) -> Value {
     }
 }
 
-/// Returns Traefik's rule for a path, as its own provider for ingress-nginx writes it.
-fn path_rule(path: &HttpPath, regex: bool) -> Option<String> {
-    let text = &path.path;
-    if text.is_empty() {
-        return None;
-    }
-    if path.path_type == PathType::Exact {
-        return Some(format!("Path(`{text}`)"));
-    }
-    if regex {
-        return Some(format!("PathRegexp(`(?i)^{text}`)"));
-    }
-    if text == "/" || path.path_type == PathType::ImplementationSpecific {
-        return Some(format!("PathPrefix(`{text}`)"));
-    }
-    let text = text.trim_end_matches('/');
-    Some(format!("(Path(`{text}`) || PathPrefix(`{text}/`))"))
-}
-
-fn http_route(
-    plan: &Plan<'_>,
-    host: &HostPlan<'_>,
-    middlewares: &[&str],
-    settings: &Settings,
-) -> Value {
+/// Returns a rule of an HTTPRoute.
+fn http_rule(location: &Location<'_>, middlewares: &[&str]) -> Value {
     let filter = |name: &&str| {
         json!({
             "type": "ExtensionRef",
@@ -236,28 +322,14 @@ fn http_route(
         })
     };
     let filters: Vec<Value> = middlewares.iter().map(filter).collect();
-    let mut rules = Vec::new();
-    for path in &host.paths {
-        let value = if path.path.is_empty() {
-            "/"
-        } else {
-            &path.path
-        };
-        let path_match = match path.path_type {
-            PathType::Exact => json!({ "type": "Exact", "value": value }),
-            _ if is_regex(plan) => {
-                json!({ "type": "RegularExpression", "value": format!("(?i)^{value}") })
-            }
-            _ => json!({ "type": "PathPrefix", "value": value }),
-        };
-        let mut rule = json!({ "matches": [{ "path": path_match }], "filters": filters });
-        if let Some(service) = &path.backend.service {
-            let service = json!({ "name": service.name, "port": port(service) });
-            insert(&mut rule, "backendRefs", json!([service]));
-        }
-        rules.push(rule);
+    let (kind, value, _) = location.reach.path_match();
+    let path = json!({ "type": kind, "value": value });
+    let mut rule = json!({ "matches": [{ "path": path }], "filters": filters });
+    if let Some(service) = &location.path.backend.service {
+        let service = json!({ "name": service.name, "port": port(service) });
+        insert(&mut rule, "backendRefs", json!([service]));
     }
-    json!({ "parentRefs": parents(settings), "hostnames": [host.host], "rules": rules })
+    rule
 }
 
 fn parents(settings: &Settings) -> Value {
@@ -266,7 +338,7 @@ fn parents(settings: &Settings) -> Value {
 }
 
 /// Returns the route to the outpost at a host.
-fn outpost(plan: &Plan<'_>, host: &HostPlan<'_>, settings: &Settings) -> Value {
+fn outpost(host: &HostPlan<'_>, settings: &Settings) -> Value {
     let (service, port) = (&settings.outpost.name, settings.outpost.port);
     let namespace = Some(settings.outpost.namespace.as_str());
     let name = format!("gatepost-{}", host.host);
@@ -284,14 +356,14 @@ fn outpost(plan: &Plan<'_>, host: &HostPlan<'_>, settings: &Settings) -> Value {
             };
             let paths: Vec<Value> = PATHS.into_iter().map(path).collect();
             let mut metadata = metadata(&name, namespace);
-            let class = plan.ingress.annotations.get("kubernetes.io/ingress.class");
-            if let Some(class) = class {
-                let annotations = json!({ "kubernetes.io/ingress.class": class });
-                metadata.insert("annotations".to_owned(), annotations);
-            }
             let mut spec = json!({ "rules": [{ "host": host.host, "http": { "paths": paths } }] });
-            if let Some(class) = &plan.ingress.spec.ingress_class_name {
-                insert(&mut spec, "ingressClassName", json!(class));
+            let printed = host.printed();
+            let mut classes = printed.iter().map(|it| &it.spec.ingress_class_name);
+            if classes.any(|class| class.as_deref() == Some(&*settings.class)) {
+                insert(&mut spec, "ingressClassName", json!(settings.class));
+            } else {
+                let annotations = json!({ "kubernetes.io/ingress.class": settings.class });
+                metadata.insert("annotations".to_owned(), annotations);
             }
             json!({
                 "apiVersion": "networking.k8s.io/v1",

@@ -20,6 +20,8 @@ pub enum Form {
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub(super) form: Form,
+    /// The class of the Ingresses.
+    pub(super) class: String,
     pub(super) outpost: Outpost,
     /// Whether Traefik asks the outpost, in place of the plugin.
     pub(super) forward_auth: bool,
@@ -38,29 +40,51 @@ pub(super) struct Outpost {
 }
 
 impl Settings {
-    /// Returns settings; `None` where the outpost's address is not that of a Service and its namespace.
+    /// Returns settings.
+    ///
+    /// # Errors
+    ///
+    /// Where the outpost's address is not that of a Service and its namespace, and why.
     pub fn new(
         form: Form,
+        class: &str,
         outpost: Url,
         forward_auth: bool,
         (namespace, gateway): (&str, &str),
-    ) -> Option<Self> {
+    ) -> Result<Self, String> {
+        const EXPECTED: &str = "write `http://NAME.NAMESPACE.svc:PORT`";
+        if !outpost.username().is_empty() || outpost.password().is_some() {
+            return Err(format!(
+                "the outpost's address has a user or a password: {EXPECTED}"
+            ));
+        }
+        if outpost.scheme() != "http" {
+            return Err(format!(
+                "the outpost's address is not `http`: Traefik would have to know its certificate, which \
+                 this command does not write: {EXPECTED}"
+            ));
+        }
+        let no_service = || format!("{outpost} is not the address of a Service: {EXPECTED}");
         let Some(Host::Domain(host)) = outpost.host() else {
-            return None;
+            return Err(no_service());
         };
         let mut labels = host.split('.');
-        let (name, own, rest) = (labels.next()?, labels.next()?, labels.next());
+        let (Some(name), Some(own), rest) = (labels.next(), labels.next(), labels.next()) else {
+            return Err(no_service());
+        };
         let is_service = rest.is_none_or(|label| label == "svc");
-        let is_plain = outpost.path() == "/" && outpost.query().is_none();
-        if !is_service || !is_plain || !matches!(outpost.scheme(), "http" | "https") {
-            return None;
+        let is_plain =
+            outpost.path() == "/" && outpost.query().is_none() && outpost.fragment().is_none();
+        if !is_service || !is_plain {
+            return Err(no_service());
         }
-        Some(Self {
+        Ok(Self {
             form,
+            class: class.to_owned(),
             outpost: Outpost {
                 name: name.to_owned(),
                 namespace: own.to_owned(),
-                port: outpost.port_or_known_default()?,
+                port: outpost.port_or_known_default().ok_or_else(no_service)?,
                 question: traefik::question(&outpost, &OutpostPrefix::default()),
             },
             forward_auth,

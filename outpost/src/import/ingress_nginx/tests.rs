@@ -5,7 +5,7 @@ use super::*;
 
 fn settings(form: Form, forward_auth: bool) -> Settings {
     let outpost = Url::parse("http://gatepost.gatepost.svc:9000").expect("a URL");
-    Settings::new(form, outpost, forward_auth, ("traefik", "web")).expect("settings")
+    Settings::new(form, "nginx", outpost, forward_auth, ("traefik", "web")).expect("settings")
 }
 
 fn read(text: &str) -> Result<Documents, Vec<String>> {
@@ -13,7 +13,12 @@ fn read(text: &str) -> Result<Documents, Vec<String>> {
         name: "cluster.yaml".to_owned(),
         text: text.to_owned(),
     };
-    Documents::read(&[input]).map_err(|errors| errors.iter().map(ToString::to_string).collect())
+    let config_map = match text.contains("ConfigMap") {
+        true => ConfigMap::Expected,
+        false => ConfigMap::None,
+    };
+    Documents::read(&[input], &config_map)
+        .map_err(|errors| errors.iter().map(ToString::to_string).collect())
 }
 
 fn imported(text: &str, form: Form) -> Imported {
@@ -187,7 +192,12 @@ fn global_authentication_protects_what_does_not_say_no() {
         (&[][..], 1, 0, "was Authelia"),
         (&[("enable-global-auth", "true")], 1, 0, "was Authelia"),
         (&[("enable-global-auth", "no idea")], 1, 0, "was Authelia"),
-        (&[("enable-global-auth", "false")], 0, 0, "says no"),
+        (
+            &[("enable-global-auth", "false")],
+            0,
+            0,
+            "open: nothing protects wiki.example.com",
+        ),
         (
             &[("enable-global-auth", "false"), URL],
             1,
@@ -205,15 +215,15 @@ fn global_authentication_protects_what_does_not_say_no() {
         assert_protected(&imported.text);
     }
     // Without the ConfigMap it is not known what protects it.
-    let unknown = imported(&ingress(&[("enable-global-auth", "true")], "/"), Form::Crds);
-    assert!(
-        unknown.refused[0].contains("that ConfigMap"),
-        "{:?}",
-        unknown.refused
-    );
+    let input = Input {
+        name: "cluster.yaml".to_owned(),
+        text: ingress(&[], "/"),
+    };
+    let errors = Documents::read(&[input], &ConfigMap::Expected).expect_err("no ConfigMap");
+    assert_eq!(errors, [ImportError::NoConfigMap]);
     let open = imported(&ingress(&[], "/"), Form::Crds);
     assert_eq!((open.expressed, open.refused.len()), (0, 0));
-    assert!(open.text.contains("open: no `auth-url`"), "{}", open.text);
+    assert!(open.text.contains("open: nothing"), "{}", open.text);
 }
 
 #[test]
@@ -330,11 +340,13 @@ fn each_annotation_without_an_equal_has_a_line() {
         let value = if *key == "auth-url" { URL.1 } else { "X-Own" };
         let text = imported(&ingress(&[URL, (key, value)], "/"), Form::Annotations).text;
         assert!(text.contains(&format!("# - {key}: ")), "{key}: {text}");
-        let is_kept = text.contains(&format!("kubernetes.io/{key}:"));
-        assert_eq!(
-            is_kept,
-            ["auth-url", "auth-response-headers"].contains(key),
-            "{key}"
+        // `kubectl apply` would keep what is not there.
+        let kept = &objects(&text)[0]["metadata"]["annotations"];
+        let kept = &kept[format!("nginx.ingress.kubernetes.io/{key}")];
+        let is_kept = ["auth-url", "auth-response-headers"].contains(key);
+        assert!(
+            kept.is_string() && (*kept != "") == is_kept,
+            "{key}: {kept}"
         );
     }
     let text = imported(
@@ -395,3 +407,5 @@ fn a_mistake_is_named_with_its_place_and_without_the_lines_around() {
         assert!(!errors.concat().contains("hush"), "{errors:?}");
     }
 }
+
+mod hosts;

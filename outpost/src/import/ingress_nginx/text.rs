@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::documents::Documents;
-use super::middlewares::NO_GROUP;
-use super::plan::Plan;
+use super::host::HostPlan;
+use super::rules::NO_GROUP;
 use super::settings::{Form, Settings};
 
 /// The text so far.
@@ -66,11 +66,8 @@ pub(super) fn introduction(page: &mut Page, documents: &Documents, settings: &Se
     if settings.form != Form::Annotations {
         page.comment("Traefik's provider `kubernetesCRD`, which reads the Middlewares, has `safeNaming: true`.");
     }
-    if documents.controller.is_none() {
-        page.comment(
-            "The controller's ConfigMap is not among the documents. If it sets `global-auth-url`, import it \
-             too: without it, Ingresses without `auth-url` count as open.",
-        );
+    for note in documents.controller.notes() {
+        page.item(&format!("ConfigMap: {note}"));
     }
 }
 
@@ -101,15 +98,8 @@ pub(super) fn skipped(page: &mut Page, skipped: &[String], documents: &Documents
 }
 
 /// Says what the outpost's configuration needs.
-pub(super) fn outpost(page: &mut Page, plans: &[Plan<'_>]) {
-    let mut hosts: Vec<(&str, bool)> = Vec::new();
-    for host in plans.iter().flat_map(|plan| &plan.hosts) {
-        match hosts.iter_mut().find(|(known, _)| *known == host.host) {
-            Some((_, https)) => *https |= host.https,
-            None => hosts.push((host.host, host.https)),
-        }
-    }
-    if hosts.is_empty() {
+pub(super) fn outpost(page: &mut Page, plans: &[HostPlan<'_>]) {
+    if plans.is_empty() {
         return;
     }
     page.gap();
@@ -120,14 +110,21 @@ pub(super) fn outpost(page: &mut Page, plans: &[Plan<'_>]) {
         "until you name your groups in place of {NO_GROUP}, here and in the Middlewares, no user may."
     ));
     page.comment("applications:");
-    for (host, https) in hosts {
+    for plan in plans {
+        let host = plan.host;
         page.comment(&format!("  - name: {host}"));
-        if https {
+        if plan.https {
             page.comment(&format!("    externalUrl: https://{host}"));
         } else {
             page.comment(&format!(
                 "    externalUrl: http://{host}    # https, if TLS ends in front of Traefik"
             ));
+        }
+        if !plan.rules.is_empty() {
+            page.comment("    rules:");
+        }
+        for rule in &plan.rules {
+            page.comment(&format!("      - {}", rule.value()));
         }
         page.comment(&format!("    require: {{ groups: [{NO_GROUP}] }}"));
     }

@@ -1,0 +1,141 @@
+//! The settings of the controller, as its ConfigMap has them.
+
+use std::collections::BTreeMap;
+
+use super::addresses;
+use super::ingress::is_yes;
+
+/// The controller's ConfigMap.
+#[derive(Debug, Default)]
+pub(super) struct Controller {
+    pub(super) name: String,
+    pub(super) data: BTreeMap<String, String>,
+}
+
+/// Settings that keep requests from every application, and have no equal.
+const PROTECTIVE: &[&str] = &[
+    "block-cidrs",
+    "block-referers",
+    "block-user-agents",
+    "denylist-source-range",
+    "http-snippet",
+    "location-snippet",
+    "modsecurity-snippet",
+    "server-snippet",
+];
+
+/// The same, where they say yes.
+const PROTECTIVE_IF_YES: &[&str] = &["enable-modsecurity", "enable-owasp-modsecurity-crs"];
+
+/// Settings that the import takes over, or has a line of its own for.
+const TAKEN_OVER: &[&str] = &[
+    "global-auth-url",
+    "global-auth-response-headers",
+    "no-auth-locations",
+    "whitelist-source-range",
+    "allow-snippet-annotations",
+];
+
+impl Controller {
+    fn set(&self, key: &str) -> Option<&str> {
+        let value = self.data.get(key).map(|value| value.trim());
+        value.filter(|value| !value.is_empty())
+    }
+
+    /// Returns the service that protects every Ingress which does not say otherwise.
+    pub(super) fn global_auth_url(&self) -> Option<&str> {
+        self.set("global-auth-url")
+    }
+
+    /// Returns what paths begin with that the controller never protects by a service or a password.
+    pub(super) fn open_beginnings(&self) -> Vec<&str> {
+        let list = self.data.get("no-auth-locations");
+        let list = list.map_or("/.well-known/acme-challenge", String::as_str);
+        let list = list.split(',').map(|path| path.trim_matches(' '));
+        list.filter(|path| !path.is_empty()).collect()
+    }
+
+    /// Returns the addresses that may ask where the Ingress names none.
+    pub(super) fn addresses(&self) -> Vec<String> {
+        addresses::list(self.set("whitelist-source-range").unwrap_or_default())
+    }
+
+    /// Returns whether it took the client's address from what a balancer in front of it says.
+    pub(super) fn is_behind_a_balancer(&self) -> bool {
+        let yes = |key| self.set(key).is_some_and(is_yes);
+        yes("use-forwarded-headers") || yes("use-proxy-protocol")
+    }
+
+    /// Returns why nothing can be printed for any host.
+    pub(super) fn refusals(&self) -> Vec<String> {
+        let mut keys: Vec<&str> = PROTECTIVE
+            .iter()
+            .copied()
+            .filter(|key| self.set(key).is_some())
+            .collect();
+        let yes = |key: &&str| self.set(key).is_some_and(is_yes);
+        keys.extend(PROTECTIVE_IF_YES.iter().copied().filter(yes));
+        let reason = |key: &str| {
+            format!(
+                "`{key}` of the ConfigMap {} protects every host, and has no equal here: do the same \
+                 elsewhere, take the key out of the imported file, and import again",
+                self.name
+            )
+        };
+        keys.into_iter().map(reason).collect()
+    }
+
+    /// Returns a line for what is not taken over.
+    pub(super) fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.set("global-auth-snippet").is_some() {
+            notes.push(
+                "global-auth-snippet: not taken over: what it let through without a session becomes \
+                 `public`, and what it refused becomes a rule with `deny`"
+                    .to_owned(),
+            );
+        }
+        if self.set("proxy-set-headers").is_some() {
+            notes.push(
+                "proxy-set-headers: NOT taken over: an application that trusts such a header needs a \
+                 Middleware `headers`"
+                    .to_owned(),
+            );
+        }
+        let has_line = |key: &&String| {
+            !TAKEN_OVER.contains(&key.as_str())
+                && !["global-auth-snippet", "proxy-set-headers"].contains(&key.as_str())
+                && !key.starts_with("global-auth-")
+        };
+        let others: Vec<&str> = self
+            .data
+            .keys()
+            .filter(has_line)
+            .map(String::as_str)
+            .collect();
+        if !others.is_empty() {
+            notes.push(format!(
+                "not taken over, see Traefik's own settings: {}",
+                others.join(", ")
+            ));
+        }
+        let global = |key: &&String| {
+            key.starts_with("global-auth-")
+                && !TAKEN_OVER.contains(&key.as_str())
+                && *key != "global-auth-snippet"
+        };
+        let global: Vec<&str> = self
+            .data
+            .keys()
+            .filter(global)
+            .map(String::as_str)
+            .collect();
+        if !global.is_empty() {
+            notes.push(format!(
+                "not needed, the outpost does it: {}",
+                global.join(", ")
+            ));
+        }
+        notes
+    }
+}
