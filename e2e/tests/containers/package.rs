@@ -30,7 +30,7 @@ mount -t tmpfs tmpfs /run
 mode() { stat --format '%a %U:%G' "$1"; }
 
 # This machine's own, if it has any.
-rm -rf /etc/gatepost /var/lib/gatepost
+rm -rf /etc/gatepost /var/lib/gatepost /var/lib/gatepost-state
 keys=/etc/gatepost/keys/gatepost.keys
 # A run that breaks off leaves no keys that the service cannot read, and the next one goes on.
 mkdir /etc/gatepost
@@ -51,6 +51,9 @@ test "$(getent passwd gatepost | cut -d: -f7)" = /usr/sbin/nologin
 setpriv --reuid gatepost --regid gatepost --clear-groups cat $keys > "$changes/before"
 if setpriv --reuid nobody --regid nogroup --clear-groups cat $keys; then exit 1; fi
 test "$(mode /var/lib/gatepost)" = '700 gatepost:gatepost'
+test "$(mode /var/lib/gatepost-state)" = '2750 gatepost:gatepost'
+# As the administrator sets it for a proxy.
+chgrp www-data /var/lib/gatepost-state
 dpkg --listfiles gatepost | while read -r file; do
     setpriv --reuid nobody --regid nogroup --clear-groups test -r "$file"
 done
@@ -82,6 +85,7 @@ unchanged() {
     test "$(mode /etc/gatepost/keys)" = '700 root:gatepost'
     test "$(mode $keys)" = '600 root:root'
     test "$(mode /var/lib/gatepost)" = '750 gatepost:gatepost'
+    test "$(mode /var/lib/gatepost-state)" = '2750 gatepost:www-data'
 }
 dpkg --install "$first"
 unchanged
@@ -106,6 +110,7 @@ test -e /var/lib/gatepost/sessions.db
 dpkg --purge gatepost
 test ! -e /etc/gatepost
 test ! -e /var/lib/gatepost
+test ! -e /var/lib/gatepost-state
 "#;
 
 fn is_installed_upgraded_and_purged(engine: &Engine) -> Result<()> {

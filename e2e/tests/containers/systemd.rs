@@ -24,6 +24,7 @@ const CONFIGURATION: &str = "\
 listen: { http: 127.0.0.1:9000, metrics: 127.0.0.1:9300 }
 keysFile: /etc/gatepost/keys/gatepost.keys
 revokedFile: /run/gatepost/revoked
+stateDir: /var/lib/gatepost-state
 trustedProxies: [127.0.0.0/8]
 providers:
   - { name: main, issuer: https://id.example.com, clientId: gatepost, clientSecret: change-me }
@@ -41,6 +42,9 @@ curl -fsS http://127.0.0.1:9300/healthz
 # Plugins read it, as users of their own.
 for _ in $(seq 20); do test -s /run/gatepost/revoked && break; sleep 0.5; done
 setpriv --reuid nobody --regid nogroup --clear-groups cat /run/gatepost/revoked > /dev/null
+# Proxies read this one by its group.
+for _ in $(seq 20); do test -s /var/lib/gatepost-state/gatepost-state && break; sleep 0.5; done
+test "$(stat --format '%a %G' /var/lib/gatepost-state/gatepost-state)" = '640 gatepost'
 systemd-analyze verify /lib/systemd/system/gatepost.service /lib/systemd/system/gatepost.socket
 "#;
 
@@ -51,7 +55,7 @@ cp /etc/gatepost/gatepost.yaml /root/good.yaml
 echo 'nonsense: true' >> /etc/gatepost/gatepost.yaml
 systemctl reload gatepost
 sleep 1
-journalctl --unit gatepost | grep -q 'gatepost.yaml:9'
+journalctl --unit gatepost | grep -q 'gatepost.yaml:10'
 test "$(systemctl is-active gatepost)" = active
 cp /root/good.yaml /etc/gatepost/gatepost.yaml
 systemctl reload gatepost
@@ -117,6 +121,8 @@ test "$(systemctl is-active gatepost)" = inactive
 test "$(systemctl is-active gatepost.socket)" = inactive
 dpkg --purge gatepost
 test ! -e /etc/gatepost
+test ! -e /var/lib/gatepost-state
+test ! -e /run/gatepost
 "#;
 
 fn runs_reloads_restarts_and_watches_the_service(engine: &Engine) -> Result<()> {
