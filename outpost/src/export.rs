@@ -7,10 +7,10 @@ mod dynamic;
 pub mod kubernetes;
 pub mod names;
 pub mod nginx;
-#[cfg(test)]
-mod owned_headers;
 mod settings;
 pub mod state;
+#[cfg(test)]
+mod tests;
 pub mod traefik;
 
 pub use settings::{PluginKeys, PluginSettings, TraefikSettings};

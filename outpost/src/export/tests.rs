@@ -97,7 +97,12 @@ fn the_pattern_has_what_these_rules_own_and_no_more() {
             let pattern = Regex::new(&rules.owned_pattern()).expect("a pattern");
             for name in names() {
                 let owned = rules.owns(name.as_bytes());
-                assert_eq!(pattern.is_match(&name), owned, "{name} {kept:?} {pattern}");
+                let kept = kept.join(", ");
+                assert_eq!(
+                    pattern.is_match(&name),
+                    owned,
+                    "{name}, kept: {kept}: {pattern}"
+                );
             }
         }
     }
