@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::Path;
 
-use gatepost::import::ingress_nginx::{self, Documents, Form, Input, Settings};
+use gatepost::import::ingress_nginx::{self, ConfigMap, Documents, Form, Input, Settings};
 use gatepost::web::Endpoint;
 use serde_json::Value;
 
@@ -128,10 +128,10 @@ spec:
         name: "wiki.yaml".to_owned(),
         text: text.to_owned(),
     };
-    let documents = Documents::read(&[input]).unwrap();
+    let documents = Documents::read(&[input], &ConfigMap::None).unwrap();
     for form in [Form::Annotations, Form::Gateway] {
         let outpost = "http://gatepost.gatepost.svc:9000".parse().unwrap();
-        let settings = Settings::new(form, outpost, false, ("traefik", "web")).unwrap();
+        let settings = Settings::new(form, "nginx", outpost, false, ("traefik", "web")).unwrap();
         let imported = ingress_nginx::import(&documents, &settings).unwrap();
         check(&format!("{form:?}"), &routes(&imported.text), true);
     }

@@ -6,35 +6,17 @@ use super::config_file::ConfigFile;
 use super::output::{complain, say};
 use crate::runtime::Snapshot;
 use gatepost_base::Clock;
+pub(super) use redis::Redis;
 use report::{Report, Subject};
 
 mod applications;
 mod configuration;
 mod login_path;
 mod providers;
+mod redis;
 mod report;
 mod state_dir;
 mod store_file;
-
-/// Whether a Redis that cannot be reached from here is a failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Redis {
-    /// It is: the outpost is to run here.
-    MustAnswer,
-    /// It is not: the outpost may run elsewhere, nearer to it.
-    MayBeElsewhere,
-}
-
-impl Redis {
-    /// Returns what the flag `--require-store` says.
-    pub(super) fn of(required: bool) -> Self {
-        if required {
-            Self::MustAnswer
-        } else {
-            Self::MayBeElsewhere
-        }
-    }
-}
 
 /// How the report is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

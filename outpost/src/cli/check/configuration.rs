@@ -5,7 +5,7 @@ use std::path::Path;
 use gatepost_base::Clock;
 use gatepost_store::{Recovery, StoreSettings};
 
-use super::Redis;
+use super::redis::Redis;
 use super::report::{Report, Subject};
 use super::store_file;
 use crate::application::ApplicationSettings;

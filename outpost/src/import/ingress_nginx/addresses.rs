@@ -22,7 +22,7 @@ pub(super) fn of_ingress(
     let given = ["allowlist-source-range", "whitelist-source-range"]
         .into_iter()
         .find_map(|key| ingress.annotation(key));
-    let addresses = given.map_or_else(|| controller.addresses(), list);
+    let addresses = list(given.unwrap_or_else(|| controller.source_range()));
     if given.is_some() && addresses.is_empty() {
         return Err("its list of addresses is empty, and nginx refuses everybody".to_owned());
     }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::addresses;
 use super::ingress::is_yes;
 
 /// The controller's ConfigMap.
@@ -55,9 +54,9 @@ impl Controller {
         list.filter(|path| !path.is_empty()).collect()
     }
 
-    /// Returns the addresses that may ask where the Ingress names none.
-    pub(super) fn addresses(&self) -> Vec<String> {
-        addresses::list(self.set("whitelist-source-range").unwrap_or_default())
+    /// Returns the list of addresses that may ask where the Ingress names none.
+    pub(super) fn source_range(&self) -> &str {
+        self.set("whitelist-source-range").unwrap_or_default()
     }
 
     /// Returns whether it took the client's address from what a balancer in front of it says.

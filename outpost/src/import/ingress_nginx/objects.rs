@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use gatepost_policy::OutpostPrefix;
 use serde_json::{Map, Value, json};
 
+use super::addresses;
 use super::annotations::{EXTERNAL, scheme, value_for_traefik};
 use super::documents::Documents;
 use super::headers;
@@ -188,7 +189,7 @@ fn ingress(
         annotations.insert(key.clone(), json!(value));
     }
     let has_list = ["allowlist-source-range", "whitelist-source-range"];
-    let everywhere = documents.controller.addresses();
+    let everywhere = addresses::list(documents.controller.source_range());
     if !everywhere.is_empty() && !has_list.iter().any(|key| own.annotation(key).is_some()) {
         annotations.insert(
             format!("{PREFIX}allowlist-source-range"),
