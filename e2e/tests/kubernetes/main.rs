@@ -22,6 +22,7 @@ mod chart;
 #[path = "../deployments/checks.rs"]
 #[allow(dead_code, reason = "other suites have more checks")]
 mod checks;
+mod exported;
 mod faults;
 // What a further issuer must do, which the suite of real providers has too.
 #[path = "../deployments/further_issuer.rs"]
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
         chart::keys::TESTS,
         chart::sign_in::TESTS,
         chart::traefik_values::TESTS,
+        exported::TESTS,
         faults::TESTS,
         imported::TESTS,
         neighbours::TESTS,
