@@ -66,6 +66,9 @@ const NO_CLIENT_SAYS: [&str; 14] = [
 /// A program that the provider knows.
 const ROBOT: (&str, &str) = ("robot", "a secret of its own");
 
+/// What its tokens are for.
+const RESOURCE: &str = "https://wiki.example/api";
+
 /// A section `traefik` for a cluster whose Traefik has no plugin.
 fn no_plugin() -> Value {
     json!({ "outpostUrl": "http://gatepost.gatepost.svc:9000" })
@@ -293,10 +296,14 @@ fn refusals(_: &Cluster) -> Result<()> {
 /// Alone, the plugin answers each with 401.
 fn machines(cluster: &Cluster) -> Result<()> {
     let site = checks::site("deploy/outpost/single.yaml")
-        .applications(&json!({ "machines": ["basic"] }))
-        .provider(&json!({ "programs": {
-            ROBOT.0: { "secret": ROBOT.1, "groups": ["staff"] },
-        } }))
+        .applications(&json!({
+            "machines": ["basic"],
+            "machineTokens": { "audience": [RESOURCE], "parameters": { "resource": RESOURCE } },
+        }))
+        .provider(&json!({
+            "resources": [RESOURCE],
+            "programs": { ROBOT.0: { "secret": ROBOT.1, "groups": ["staff"] } },
+        }))
         .start()?;
     let (text, said) = exported(&site, &in_cluster(&site, &json!({}), |_| {})?)?;
     assert!(said.contains("aliasHeadersStrategy"), "{said}");
