@@ -410,9 +410,14 @@ async fn readiness_distinguishes_provider_and_store_and_liveness_neither() {
 async fn a_store_that_is_away_takes_no_pod_out_of_service() {
     let folder = Folder::new("store-away");
     let provider = Provider::start().await;
+    let config = write_config(&folder, &provider, "");
+    let text = fs::read_to_string(&config).expect("the configuration");
     // Nobody listens there.
-    let store = "store: {kind: redis, url: 'redis://127.0.0.1:1'}\n";
-    let running = Running::start(&write_config(&folder, &provider, store));
+    let store = "store: {kind: redis, url: 'redis://127.0.0.1:1'}";
+    assert!(text.contains("store: {kind: memory}"), "{text}");
+    let text = text.replace("store: {kind: memory}", store);
+    fs::write(&config, text).expect("written");
+    let running = Running::start(&config);
     for (path, status) in [
         ("/healthz", 200),
         ("/readyz/applications", 200),
