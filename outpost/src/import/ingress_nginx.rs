@@ -12,6 +12,7 @@ mod documents;
 mod errors;
 mod headers;
 mod host;
+mod host_plan;
 mod ingress;
 mod location;
 mod middlewares;

@@ -9,74 +9,12 @@ use super::annotations;
 use super::auth_service::{self, AuthService};
 use super::documents::Documents;
 use super::headers;
+use super::host_plan::{HostPlan, Sorted, Verdict, differs};
 use super::ingress::{HttpPath, Ingress, PathType};
 use super::location::{Location, Reach, is_readable, rewrite};
 use super::order;
-use super::plan::{Sorted, Verdict};
-use super::rules::{self, Rule};
+use super::rules;
 use super::settings::{Form, Settings};
-
-/// What takes the place of a host.
-#[derive(Debug)]
-pub(super) struct HostPlan<'i> {
-    pub(super) host: &'i str,
-    pub(super) https: bool,
-    /// In the order in which nginx chooses.
-    pub(super) locations: Vec<Location<'i>>,
-    /// Which paths are open, or need other users than the rest.
-    pub(super) rules: Vec<Rule>,
-    /// The headers that the application got from the service, and Gatepost does not set.
-    pub(super) unknown_headers: Vec<String>,
-    pub(super) notes: Vec<String>,
-    /// The Ingress that the host is in only because another host of it is protected.
-    joined: Option<&'i Ingress>,
-}
-
-impl<'i> HostPlan<'i> {
-    /// Returns a host of which all paths are open.
-    pub(super) fn open(host: &'i str, ingress: &'i Ingress) -> Self {
-        Self {
-            host,
-            https: ingress.tls_of(host).is_some(),
-            locations: Vec::new(),
-            rules: vec![Rule::everything_open()],
-            unknown_headers: Vec::new(),
-            notes: vec![format!(
-                "open as before: it is in {} too, of which another host is protected",
-                ingress.title()
-            )],
-            joined: Some(ingress),
-        }
-    }
-
-    /// Returns its Ingresses.
-    pub(super) fn printed(&self) -> Vec<&'i Ingress> {
-        let mut all: Vec<&Ingress> = self.joined.into_iter().collect();
-        for location in &self.locations {
-            if !all
-                .iter()
-                .any(|known| std::ptr::eq(*known, location.ingress))
-            {
-                all.push(location.ingress);
-            }
-        }
-        all
-    }
-
-    /// Returns whether some addresses may ask for a part only.
-    pub(super) fn differs_by_address(&self) -> bool {
-        differs(&self.locations, |it| &it.addresses)
-    }
-}
-
-fn differs<'l, 'i, T: PartialEq>(
-    locations: &'l [Location<'i>],
-    of: impl Fn(&'l Location<'i>) -> T,
-) -> bool {
-    let mut all = locations.iter().map(of);
-    let first = all.next();
-    all.any(|other| Some(other) != first)
-}
 
 /// Returns what protects an Ingress, other than what is never taken over.
 pub(super) fn guard(ingress: &Ingress, documents: &Documents) -> Option<String> {

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::headers;
-use super::host::HostPlan;
+use super::host_plan::HostPlan;
 use super::location::{Location, rewrite};
 use super::rules::NO_GROUP;
 use super::settings::Settings;

@@ -9,10 +9,11 @@ use super::addresses;
 use super::annotations::{EXTERNAL, scheme, value_for_traefik};
 use super::documents::Documents;
 use super::headers;
-use super::host::HostPlan;
+use super::host_plan::HostPlan;
 use super::ingress::{Ingress, PREFIX, PathType, Service};
 use super::location::Location;
 use super::middlewares;
+use super::order::RULES_OF_A_ROUTE;
 use super::settings::{Form, Settings};
 use crate::export::traefik::outpost_rule;
 
@@ -35,9 +36,6 @@ const ABOVE_ALL: u32 = 1_000_000;
 
 /// Above what the length of another provider's rule can be.
 const BASE: usize = 100_000;
-
-/// As many rules as an HTTPRoute may have.
-pub(super) const RULES_OF_A_ROUTE: usize = 16;
 
 /// Returns what takes the place of the Ingresses, without the routes to the outpost.
 pub(super) fn of_hosts(

@@ -4,6 +4,9 @@ use super::ingress::PathType;
 use super::location::{Location, Reach};
 use super::settings::{Form, Settings};
 
+/// As many rules as an HTTPRoute may have.
+pub(super) const RULES_OF_A_ROUTE: usize = 16;
+
 /// Returns why not.
 pub(super) fn inverted(locations: &[Location<'_>], settings: &Settings) -> Option<String> {
     if settings.form == Form::Crds {
@@ -19,7 +22,7 @@ pub(super) fn inverted(locations: &[Location<'_>], settings: &Settings) -> Optio
                 || (one == other
                     && settings.form == Form::Gateway
                     && first.ingress.namespace == second.ingress.namespace
-                    && locations.len() <= super::objects::RULES_OF_A_ROUTE);
+                    && locations.len() <= RULES_OF_A_ROUTE);
             if !same && !keeps && first.reach.meets(&second.reach) {
                 return Some(format!(
                     "nginx prefers the path `{}` of {} to `{}` of {}, and Traefik would not: import with \

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::annotations;
 use super::documents::Documents;
-use super::host::{self, HostPlan};
+use super::host;
+use super::host_plan::{HostPlan, Sorted, Verdict};
 use super::ingress::Ingress;
 use super::settings::{Form, Settings};
 
@@ -16,25 +17,6 @@ pub(super) struct Outcome<'i> {
     pub(super) refused: Vec<String>,
     /// What was left out because it is open, or another controller's.
     pub(super) skipped: Vec<String>,
-}
-
-/// The Ingresses, by what the controller does with them.
-#[derive(Debug, Default)]
-pub(super) struct Sorted<'i> {
-    /// Those with routes.
-    pub(super) own: Vec<&'i Ingress>,
-    /// Those that take a share of another one's requests.
-    pub(super) canaries: Vec<&'i Ingress>,
-    /// Those of other controllers.
-    pub(super) foreign: Vec<&'i Ingress>,
-}
-
-/// What becomes of a host.
-pub(super) enum Verdict<'i> {
-    Print(Box<HostPlan<'i>>),
-    /// It is protected, and this cannot be expressed, with the reasons.
-    Refused(Vec<String>),
-    Open,
 }
 
 /// Returns what becomes of all hosts.

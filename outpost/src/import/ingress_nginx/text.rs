@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::documents::Documents;
-use super::host::HostPlan;
+use super::host_plan::HostPlan;
 use super::rules::NO_GROUP;
 use super::settings::{Form, Settings};
 
