@@ -2,10 +2,11 @@
 //! real API server, and served by real Traefik with the sign-in and everything else.
 
 use std::fs;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use gatepost_e2e::cluster::Cluster;
-use gatepost_e2e::{Client, Site, built};
+use gatepost_e2e::{Client, Site, built, until};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -51,6 +52,18 @@ pub(crate) const TESTS: &[Test] = &[
             )
         },
     },
+    Test {
+        name: "imported::several_ingresses_of_one_host_by_annotations",
+        run: |cluster| several(cluster, INGRESS_NGINX, &[], "traefik-annotations", &[]),
+    },
+    Test {
+        name: "imported::several_ingresses_of_one_host_by_crds",
+        run: |cluster| several(cluster, PLUGIN, &[], "crds", &EXACT),
+    },
+    Test {
+        name: "imported::several_ingresses_of_one_host_by_gateway",
+        run: |cluster| several(cluster, PLUGIN, &["kubernetesGateway"], "gateway", &EXACT),
+    },
 ];
 
 const BEFORE: &str = "deploy/kubernetes/ingress-nginx/oauth2-proxy.yaml";
@@ -93,5 +106,149 @@ fn a_header_of_the_old_service_is_removed(site: &Site) -> Result<()> {
     let seen = site.wiki();
     let seen = seen.last().context("the application was asked")?;
     assert_eq!(seen.header("X-Department"), None);
+    Ok(())
+}
+
+/// An Ingress: its name, path, type of path, and whether it asks oauth2-proxy.
+type Part = (&'static str, &'static str, &'static str, bool);
+
+const PARTS: [Part; 4] = [
+    ("open", "/", "Prefix", false),
+    ("admin", "/admin", "ImplementationSpecific", true),
+    ("secret", "/secret", "Prefix", true),
+    ("public", "/secret/public", "Prefix", false),
+];
+
+/// Traefik's provider for the annotations prefers the longer rule, and so would choose the other one.
+const EXACT: [Part; 2] = [
+    ("api", "/api", "Prefix", false),
+    ("api-admin", "/api/admin", "Exact", true),
+];
+
+/// What nginx protected by these.
+const PROTECTED: [&str; 9] = [
+    "/admin",
+    "/admin/x",
+    "/admin.php",
+    "/administrator/x",
+    "/admin%2Fx",
+    "/x%2F..%2Fadmin",
+    "/secret",
+    "/secret/x",
+    "/secret/public%2F..%2Fx",
+];
+
+/// What it did not.
+const OPEN: [&str; 4] = ["/", "/other", "/secret/public", "/secret/public/x"];
+
+const ANNOTATION: &str = "nginx.ingress.kubernetes.io";
+
+fn before((name, path, kind, asks): &Part) -> Value {
+    let annotations = match asks {
+        // As Helm makes it: `kubectl apply` alone would keep what is not in the printed text.
+        true => json!({
+            format!("{ANNOTATION}/auth-url"): "http://oauth2-proxy.auth.svc:4180/oauth2/auth",
+            format!("{ANNOTATION}/auth-signin"): "https://$host/oauth2/start",
+            format!("{ANNOTATION}/auth-snippet"): "return 200;",
+            format!("{ANNOTATION}/auth-method"): "POST",
+        }),
+        false => json!({}),
+    };
+    json!({
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "Ingress",
+        "metadata": { "name": name, "namespace": "default", "annotations": annotations },
+        "spec": {
+            "ingressClassName": "nginx",
+            "rules": [{ "host": "wiki.example.localhost", "http": { "paths": [{
+                "path": path,
+                "pathType": kind,
+                "backend": { "service": { "name": "wiki", "port": { "number": 80 } } },
+            }] } }],
+        },
+    })
+}
+
+/// Nothing that needed a session before gives an answer of the application without one.
+fn several(
+    cluster: &Cluster,
+    config: &str,
+    further: &[&str],
+    to: &str,
+    more: &[Part],
+) -> Result<()> {
+    let parts: Vec<Value> = PARTS.iter().chain(more).map(before).collect();
+    let list = json!({ "apiVersion": "v1", "kind": "List", "items": parts }).to_string();
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("before.yaml");
+    fs::write(&file, &list)?;
+    let file = file.to_string_lossy();
+    let arguments = [
+        "import",
+        "ingress-nginx",
+        "--no-configmap",
+        "--to",
+        to,
+        &file,
+    ];
+    let output = built::gatepost()?.args(arguments).output()?;
+    let complained = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{arguments:?}: {complained}");
+    let text = String::from_utf8(output.stdout)?.replace("CHANGE-ME", "staff");
+    // The rules that the text names for the outpost.
+    let rules = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("#       - "));
+    let rules: Vec<Value> = rules.map(serde_json::from_str).collect::<Result<_, _>>()?;
+    ensure!(!rules.is_empty(), "{text}");
+    let site = checks::site("deploy/outpost/single.yaml")
+        .applications(&json!({ "name": "wiki.example.localhost", "rules": rules }))
+        .start()?;
+    let is_replaced = to == "traefik-annotations";
+    if is_replaced {
+        cluster.kubectl(&["create", "-f", "-"], Some(&list))?;
+    }
+    let mut objects = objects_of(&text)?;
+    if !further.is_empty() {
+        objects.extend(gateway()?);
+    }
+    // Its own check of being ready asks for what is open here.
+    let _running = serve(cluster, &site, config, further, objects, &[])?;
+    let client = Client::new()?;
+    let protected = site.url("wiki", "/secret")?;
+    until(
+        "Traefik to have the routes",
+        Duration::from_secs(60),
+        || {
+            let answer = client.fetch(Method::GET, &protected).send();
+            let is_ready = answer.is_ok_and(|it| it.status() == StatusCode::UNAUTHORIZED);
+            Ok(is_ready.then_some(()))
+        },
+    )?;
+    let mut paths: Vec<&str> = PROTECTED.to_vec();
+    let mut open: Vec<&str> = OPEN.to_vec();
+    if !more.is_empty() {
+        paths.push("/api/admin");
+        open.push("/api/other");
+    }
+    for path in open {
+        let status = client
+            .fetch(Method::GET, &site.url("wiki", path)?)
+            .send()?
+            .status();
+        ensure!(status == StatusCode::OK, "{path} was open: {status}");
+    }
+    for path in paths {
+        let seen = site.wiki().len();
+        let status = client
+            .fetch(Method::GET, &site.url("wiki", path)?)
+            .send()?
+            .status();
+        ensure!(
+            status == StatusCode::UNAUTHORIZED,
+            "{path} was protected: {status}"
+        );
+        assert_eq!(site.wiki().len(), seen, "the application got {path}");
+    }
     Ok(())
 }
