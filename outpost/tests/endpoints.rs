@@ -120,6 +120,7 @@ metadata:
   name: wiki
   annotations: {nginx.ingress.kubernetes.io/auth-url: 'http://proxy.auth.svc/oauth2/auth'}
 spec:
+  ingressClassName: nginx
   rules:
     - host: wiki.example.com
       http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: wiki, port: {number: 80}}}}]}
