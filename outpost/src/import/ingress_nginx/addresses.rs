@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use ipnet::IpNet;
+
 use super::controller::Controller;
 use super::ingress::Ingress;
 
@@ -33,13 +35,5 @@ pub(super) fn of_ingress(
 }
 
 fn is_network(text: &str) -> bool {
-    let (address, length) = match text.split_once('/') {
-        Some((address, length)) => (address, Some(length)),
-        None => (text, None),
-    };
-    let Ok(address) = address.parse::<IpAddr>() else {
-        return false;
-    };
-    let longest = if address.is_ipv4() { 32 } else { 128 };
-    length.is_none_or(|length| length.parse::<u8>().is_ok_and(|length| length <= longest))
+    text.parse::<IpNet>().is_ok() || text.parse::<IpAddr>().is_ok()
 }

@@ -30,7 +30,9 @@ const PROTECTIVE_IF_YES: &[&str] = &["enable-modsecurity", "enable-owasp-modsecu
 const TAKEN_OVER: &[&str] = &[
     "global-auth-url",
     "global-auth-response-headers",
+    "global-auth-snippet",
     "no-auth-locations",
+    "proxy-set-headers",
     "whitelist-source-range",
     "allow-snippet-annotations",
 ];
@@ -101,34 +103,16 @@ impl Controller {
                     .to_owned(),
             );
         }
-        let has_line = |key: &&String| {
-            !TAKEN_OVER.contains(&key.as_str())
-                && !["global-auth-snippet", "proxy-set-headers"].contains(&key.as_str())
-                && !key.starts_with("global-auth-")
-        };
-        let others: Vec<&str> = self
-            .data
-            .keys()
-            .filter(has_line)
-            .map(String::as_str)
-            .collect();
+        let keys = self.data.keys().map(String::as_str);
+        let (global, others): (Vec<&str>, Vec<&str>) = keys
+            .filter(|key| !TAKEN_OVER.contains(key))
+            .partition(|key| key.starts_with("global-auth-"));
         if !others.is_empty() {
             notes.push(format!(
                 "not taken over, see Traefik's own settings: {}",
                 others.join(", ")
             ));
         }
-        let global = |key: &&String| {
-            key.starts_with("global-auth-")
-                && !TAKEN_OVER.contains(&key.as_str())
-                && *key != "global-auth-snippet"
-        };
-        let global: Vec<&str> = self
-            .data
-            .keys()
-            .filter(global)
-            .map(String::as_str)
-            .collect();
         if !global.is_empty() {
             notes.push(format!(
                 "not needed, the outpost does it: {}",

@@ -70,14 +70,13 @@ pub(super) fn verdict<'i>(
     let mut is_guarded = !reasons.is_empty();
     for ingress in &ingresses {
         is_guarded |= guard(ingress, documents).is_some();
-        match service(ingress, documents) {
-            Ok(Some(url)) if !gates.contains(&url) => gates.push(url),
-            Ok(_) => {}
-            Err(reason) => reasons.push(format!("{}: {reason}", ingress.title())),
-        }
-        let has_service = service(ingress, documents).is_ok_and(|url| url.is_some());
+        let url = service(ingress, documents).unwrap_or_else(|reason| {
+            reasons.push(format!("{}: {reason}", ingress.title()));
+            None
+        });
+        gates.extend(url.filter(|url| !gates.contains(url)));
         if let Some(kind) = ingress.set("auth-type")
-            && let Some(reason) = by_passwords(kind, has_service, settings)
+            && let Some(reason) = by_passwords(kind, url.is_some(), settings)
         {
             reasons.push(format!("{}: {reason}", ingress.title()));
         }
@@ -113,13 +112,10 @@ pub(super) fn verdict<'i>(
         return Verdict::Refused(builder.reasons);
     }
     notes.extend(builder.check_together(&locations));
-    let rules = match rules::of(&locations) {
-        Ok(rules) => rules,
-        Err(reason) => {
-            builder.reasons.push(reason);
-            Vec::new()
-        }
-    };
+    let rules = rules::of(&locations).unwrap_or_else(|reason| {
+        builder.reasons.push(reason);
+        Vec::new()
+    });
     if !builder.reasons.is_empty() {
         return Verdict::Refused(builder.reasons);
     }
