@@ -158,11 +158,8 @@ fn plugin_settings(
     let mut settings = shared_settings(application);
     settings.insert("application".into(), application.audience.as_str().into());
     settings.insert(keys.0.into(), keys.1.as_str().into());
-    if let Some(Value::Array(rules)) = settings.get("rules")
-        && rules.len() > MOST_RULES_IN_A_LIST
-    {
-        let rules = Value::from(rules.as_slice()).to_string();
-        settings.insert("rules".into(), rules.into());
+    if let Some(rules) = settings.get_mut("rules") {
+        *rules = rules_of_middleware(rules.take());
     }
     // What is a proxy to the outpost is no client to the plugin, as with the outpost's folder. Inner
     // networks are none to it unless it is told otherwise.
@@ -175,6 +172,18 @@ fn plugin_settings(
         settings.insert("revokedFile".into(), path.as_str().into());
     }
     settings.into()
+}
+
+/// Returns rules as the plugin takes them from a middleware: many as one text.
+pub(crate) fn rules_of_middleware(rules: Value) -> Value {
+    let are_many = rules
+        .as_array()
+        .is_some_and(|list| list.len() > MOST_RULES_IN_A_LIST);
+    if are_many {
+        rules.to_string().into()
+    } else {
+        rules
+    }
 }
 
 /// Returns the settings that the plugin shares with the outpost, as the operator wrote them, and

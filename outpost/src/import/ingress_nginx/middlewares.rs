@@ -5,13 +5,10 @@ use serde_json::{Map, Value, json};
 use super::headers;
 use super::host_plan::HostPlan;
 use super::location::{Location, rewrite};
-use super::rules::NO_GROUP;
+use super::rules::{NO_GROUP, Rule};
 use super::settings::Settings;
 use crate::export::traefik;
 use crate::pages::MAX_ANSWER_BYTES;
-
-/// The most rules that the plugin takes as a list and not as one text.
-const RULES_IN_A_LIST: usize = 9;
 
 /// Returns the names and contents of the Middlewares of a location's route, in the order in which they
 /// apply.
@@ -74,15 +71,8 @@ fn gate(plan: &HostPlan<'_>, settings: &Settings) -> Value {
         "require": { "groups": [NO_GROUP] },
     });
     if let (false, Some(plugin)) = (plan.rules.is_empty(), plugin.as_object_mut()) {
-        let rules = plan.rules.iter().map(super::rules::Rule::value).collect();
-        let rules = Value::Array(rules);
-        let is_short = plan.rules.len() <= RULES_IN_A_LIST;
-        let rules = if is_short {
-            rules
-        } else {
-            json!(rules.to_string())
-        };
-        plugin.insert("rules".to_owned(), rules);
+        let rules = plan.rules.iter().map(Rule::value).collect();
+        plugin.insert("rules".to_owned(), traefik::rules_of_middleware(rules));
     }
     json!({ "plugin": { "gatepost": plugin } })
 }
