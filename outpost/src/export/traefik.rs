@@ -210,19 +210,14 @@ fn forward_auth_of(
         // And with `Authorization`: the outpost's own, or the client's unless that was for the outpost.
         headers.push("Authorization");
     }
-    let mut asks = forward_auth(
+    forward_auth(
         &question(&settings.outpost_url, &application.prefix),
         &headers,
+        &application.headers,
         &[application.cookie_name.as_str()],
         // Traefik allocates as much for each request.
         MAX_ANSWER_BYTES + brand.more_bytes(),
-    );
-    if let Some(asks) = asks.as_object_mut() {
-        // Traefik removes what matches from the client's request, and adds only what the outpost says.
-        let pattern = application.headers.owned_pattern();
-        asks.insert("authResponseHeadersRegex".into(), pattern.into());
-    }
-    asks
+    )
 }
 
 /// Returns the URL at which Traefik asks an outpost.
@@ -240,11 +235,12 @@ pub(crate) fn answered_headers(rules: &HeaderRules) -> Vec<&str> {
     with_cookies.chain(rules.withheld()).collect()
 }
 
-/// Returns the settings of a middleware that asks at `address`, and renews session cookies of these
-/// names.
+/// Returns the settings of a middleware that asks at `address`, lets no client say what these rules
+/// own, and renews session cookies of these names.
 pub(crate) fn forward_auth(
     address: &str,
     headers: &[&str],
+    rules: &HeaderRules,
     cookies: &[&str],
     answer_bytes: usize,
 ) -> Value {
@@ -261,6 +257,8 @@ pub(crate) fn forward_auth(
         "maxResponseBodySize": answer_bytes,
         "authResponseHeaders": headers,
         "addAuthCookiesToResponse": with_chunks,
+        // Traefik removes what matches from the client's request, and adds only what the outpost says.
+        "authResponseHeadersRegex": rules.owned_pattern(),
     })
 }
 

@@ -40,8 +40,13 @@ pub(super) fn answered<'h>(unknown: impl IntoIterator<Item = &'h String>) -> Vec
     headers
 }
 
+/// Returns the rules of an application that says nothing of its headers.
+pub(super) fn rules() -> HeaderRules {
+    HeaderRules::new(HeaderSettings::of(Preset::Gatepost, ""))
+}
+
 fn known() -> Vec<String> {
-    let rules = HeaderRules::new(HeaderSettings::of(Preset::Gatepost, ""));
+    let rules = rules();
     let headers = traefik::answered_headers(&rules).into_iter();
     headers.map(str::to_owned).collect()
 }

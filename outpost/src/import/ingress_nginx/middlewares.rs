@@ -62,7 +62,9 @@ fn gate(plan: &HostPlan<'_>, settings: &Settings) -> Value {
         let cookies = ["__Host-gatepost", "gatepost"];
         let question = &settings.outpost.question;
         return json!({
-            "forwardAuth": traefik::forward_auth(question, &headers, &cookies, MAX_ANSWER_BYTES),
+            "forwardAuth": traefik::forward_auth(
+                question, &headers, &headers::rules(), &cookies, MAX_ANSWER_BYTES,
+            ),
         });
     }
     let mut plugin = json!({

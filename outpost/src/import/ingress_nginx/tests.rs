@@ -409,3 +409,28 @@ fn a_mistake_is_named_with_its_place_and_without_the_lines_around() {
 }
 
 mod hosts;
+
+/// Where Traefik asks the outpost, no plugin removes what clients may not say.
+#[test]
+fn no_client_names_the_user_where_traefik_asks_the_outpost() {
+    let documents = read(&ingress(&[URL], "/")).expect("documents");
+    for form in [Form::Crds, Form::Gateway] {
+        let imported = import(&documents, &settings(form, true)).expect("YAML");
+        let objects = objects(&imported.text);
+        let mut asking = objects.iter().map(|it| &it["spec"]["forwardAuth"]);
+        let asks = asking.find(|it| it.is_object()).expect("a Middleware");
+        let pattern = asks["authResponseHeadersRegex"]
+            .as_str()
+            .expect("a pattern");
+        let pattern = regex::Regex::new(pattern).expect("a pattern");
+        for name in [
+            "X-Webauth-Role",
+            "X_Vouch_User",
+            "Remote-User",
+            "X-Auth-Username",
+        ] {
+            assert!(pattern.is_match(name), "{name}");
+        }
+        assert!(!pattern.is_match("Accept"));
+    }
+}
