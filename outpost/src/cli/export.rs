@@ -37,12 +37,10 @@ pub(super) async fn export(form: Form, namespace: Option<&str>, file: &ConfigFil
         }
     }
     let for_traefik = matches!(form, Form::Traefik | Form::Compose | Form::Kubernetes);
+    let section = config.traefik.as_ref();
+    let by_plugin = for_traefik && section.is_none_or(|own| own.plugin.is_some());
     for application in &config.applications {
-        let by_plugin = config
-            .traefik
-            .as_ref()
-            .is_none_or(|own| own.plugin.is_some());
-        if for_traefik && by_plugin && application.needs_outpost() {
+        if by_plugin && application.needs_outpost() {
             let key = if application.machine_clients.is_some() {
                 "the plugin alone lets no machine client in (`machines`)"
             } else {
@@ -180,9 +178,10 @@ fn presumed(form: Form, config: &Config) -> Result<TraefikSettings, url::ParseEr
     } else {
         format!("http://{listens}")
     };
-    // In a cluster, the outpost and Traefik rarely share a folder.
-    let shares_folder = config.state_dir.is_some() && form != Form::Kubernetes;
-    let has_list = !shares_folder && form != Form::Kubernetes;
+    // In a cluster, the outpost and Traefik rarely share files.
+    let shares_files = form != Form::Kubernetes;
+    let shares_folder = config.state_dir.is_some() && shares_files;
+    let has_list = shares_files && !shares_folder;
     let revoked_file = config.revoked_file.as_ref().filter(|_| has_list);
     Ok(TraefikSettings {
         outpost_url: Url::parse(&outpost)?,
