@@ -193,11 +193,7 @@ fn many_rules_are_one_text() {
                 "outpostUrl": "http://outpost:9000", "plugin": "gatepost", "pluginKeysFile": "/k",
             },
         });
-        let config = Config::parse(&config.to_string(), []).expect("right");
-        let settings = config.traefik.as_ref().expect("configured");
-        let (applications, of_all) = (&config.applications, config.device_bound);
-        let proxies = &config.trusted_proxies;
-        let served = dynamic_configuration(applications, settings, &config.brand, of_all, proxies);
+        let served = configuration_of(&config.to_string());
         let plugin = &served["http"]["middlewares"]["gatepost-wiki"]["plugin"]["gatepost"];
         let written = if is_text {
             json!(rules.to_string())
@@ -254,15 +250,7 @@ fn the_plugin_has_every_key_that_means_the_same_there() {
     });
     let config = Config::parse(&text.to_string(), []).expect("right");
     let settings = config.traefik.as_ref().expect("configured");
-    let of_all = config.device_bound;
-    let proxies = &config.trusted_proxies;
-    let served = dynamic_configuration(
-        &config.applications,
-        settings,
-        &config.brand,
-        of_all,
-        proxies,
-    );
+    let served = configuration_of(&text.to_string());
     let plugin = &served["http"]["middlewares"]["gatepost-wiki"]["plugin"]["gatepost"];
     for (key, value) in shared {
         assert_eq!(plugin[key], value, "{key}");
