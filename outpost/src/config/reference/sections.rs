@@ -88,7 +88,7 @@ pub(super) const SECTIONS: &[(&str, &str)] = &[
     ),
     (
         "applications[].machineTokens.issuers[]",
-        "Issuers of tokens at which no user signs in, beside the application's providers: a \
-         Kubernetes cluster, a CI server.",
+        "Issuers of tokens at which no user signs in, in addition to the application's providers: \
+         a Kubernetes cluster, a CI server.",
     ),
 ];
