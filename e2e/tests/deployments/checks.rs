@@ -235,6 +235,58 @@ fn a_client_cannot_set_identity_headers_of_other_systems(
     Ok(())
 }
 
+/// Headers by which a client would name a user, in the spellings of several systems.
+const NO_CLIENT_SAYS: [&str; 16] = [
+    "X-Auth-Username",
+    "X_Auth_Username",
+    "X.Auth.Username",
+    "X-Webauth-Role",
+    "X-Webauth-Groups",
+    "X-Vouch-User",
+    "X-Pomerium-Claim-Email",
+    "X-Auth-Roles",
+    "X-Forwarded-Login",
+    "Tailscale-User-Login",
+    "Oidc-Claim-Sub",
+    "X-Authentik-Entitlements",
+    "Remote-Foo",
+    "Remote_User",
+    "X_Rewrite_URL",
+    "SCRIPT_NAME",
+];
+
+/// Checks that no client names the user where no plugin removes what it says: neither on the front page, nor
+/// on this public one.
+pub(crate) fn no_client_names_the_user(site: &Site, public: &str) -> Result<()> {
+    let client = Client::new()?;
+    client.sign_in(&site.url("wiki", "/")?, &ALICE)?;
+    for path in ["/", public] {
+        let said = headers_that_reach_the_app(site, &client, path, &NO_CLIENT_SAYS)?;
+        assert!(said.is_empty(), "{path}: {said:?}");
+    }
+    Ok(())
+}
+
+/// Sends a request with these headers, each with a value of the client's own, and returns the names of those
+/// that the app `wiki` got, in lower case and sorted.
+pub(crate) fn headers_that_reach_the_app(
+    site: &Site,
+    client: &Client,
+    path: &str,
+    names: &[&str],
+) -> Result<Vec<String>> {
+    let request = client.fetch(Method::GET, &site.url("wiki", path)?);
+    let request = names
+        .iter()
+        .fold(request, |request, name| request.header(*name, "mallory"));
+    assert_eq!(request.send()?.status(), StatusCode::OK, "{path}");
+    let seen = site.wiki();
+    let seen = seen.last().context("the app was asked")?;
+    let said = seen.headers.iter();
+    let said = said.filter(|(_, values)| values.iter().any(|value| value == "mallory"));
+    Ok(said.map(|(name, _)| name.clone()).collect())
+}
+
 /// What a client says that only a proxy may say.
 const FORWARDED: [(&str, &str); 9] = [
     ("X-Forwarded-Host", "evil.example"),

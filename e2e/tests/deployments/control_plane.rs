@@ -10,30 +10,12 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use url::Url;
 
+use crate::checks;
+
 /// Traefik polls, and the outpost looks at its file now and then.
 const TAKEN_UP: Duration = Duration::from_secs(60);
 
 const HOSTS: [&str; 2] = ["wiki", "files.example.org"];
-
-/// Headers by which a client would name a user, in the spellings of several systems.
-const NO_CLIENT_SAYS: [&str; 16] = [
-    "X-Auth-Username",
-    "X_Auth_Username",
-    "X.Auth.Username",
-    "X-Webauth-Role",
-    "X-Webauth-Groups",
-    "X-Vouch-User",
-    "X-Pomerium-Claim-Email",
-    "X-Auth-Roles",
-    "X-Forwarded-Login",
-    "Tailscale-User-Login",
-    "Oidc-Claim-Sub",
-    "X-Authentik-Entitlements",
-    "Remote-Foo",
-    "Remote_User",
-    "X_Rewrite_URL",
-    "SCRIPT_NAME",
-];
 
 fn served(site: &Site) -> Result<Answer> {
     let url = format!("http://127.0.0.1:{}/traefik", site.ports().metrics);
@@ -89,13 +71,17 @@ fn traefik_learns_everything_from_the_outpost() -> Result<()> {
     })
 }
 
+/// A site whose Traefik has no plugin.
+fn without_the_plugin() -> Result<Site> {
+    Site::builder("deploy/outpost/control-plane.yaml")
+        .outpost(&json!({ "traefik": { "plugin": null, "pluginKeysFile": null } }))
+        .start()
+}
+
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn traefik_without_the_plugin_asks_the_outpost() -> Result<()> {
-    let no_plugin = json!({ "traefik": { "plugin": null, "pluginKeysFile": null } });
-    let site = Site::builder("deploy/outpost/control-plane.yaml")
-        .outpost(&no_plugin)
-        .start()?;
+    let site = without_the_plugin()?;
     let _traefik = Traefik::new(&site, "deploy/traefik/static/http-provider.yaml")?
         .configure(&json!({ "experimental": Value::Null }))
         .start(&HOSTS)?;
@@ -103,39 +89,17 @@ fn traefik_without_the_plugin_asks_the_outpost() -> Result<()> {
         signs_in(&site, host)?;
     }
     // No identity in another spelling, or by another system's header, where no plugin removes it.
-    no_client_names_the_user(&site)
+    checks::no_client_names_the_user(&site, "/healthz")
 }
 
 /// What `export traefik` prints, with the plugin for none of its applications.
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn no_client_names_the_user_by_an_exported_forward_auth() -> Result<()> {
-    let no_plugin = json!({ "traefik": { "plugin": null, "pluginKeysFile": null } });
-    let site = Site::builder("deploy/outpost/control-plane.yaml")
-        .outpost(&no_plugin)
-        .start()?;
+    let site = without_the_plugin()?;
     let (text, _) = site.printed(&["export", "traefik"])?;
     let traefik = Traefik::new(&site, "deploy/traefik/static/forward-auth.yaml")?;
     std::fs::write(site.folder().join("traefik/dynamic/exported.yaml"), text)?;
     let _traefik = traefik.start(&HOSTS)?;
-    no_client_names_the_user(&site)
-}
-
-fn no_client_names_the_user(site: &Site) -> Result<()> {
-    let client = Client::new()?;
-    client.sign_in(&site.url("wiki", "/")?, &ALICE)?;
-    for path in ["/", "/healthz"] {
-        let request = client.fetch(Method::GET, &site.url("wiki", path)?);
-        let request = NO_CLIENT_SAYS
-            .iter()
-            .fold(request, |request, name| request.header(*name, "mallory"));
-        assert_eq!(request.send()?.status(), StatusCode::OK, "{path}");
-        let seen = site.wiki();
-        let seen = seen.last().context("the app was asked")?;
-        let said = seen.headers.iter();
-        let said = said.filter(|(_, values)| values.iter().any(|value| value == "mallory"));
-        let said: Vec<&str> = said.map(|(name, _)| name.as_str()).collect();
-        assert!(said.is_empty(), "{path}: {said:?}");
-    }
-    Ok(())
+    checks::no_client_names_the_user(&site, "/healthz")
 }

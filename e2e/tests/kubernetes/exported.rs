@@ -6,7 +6,6 @@ use std::process::Output;
 
 use anyhow::{Context as _, Result, ensure};
 use gatepost_e2e::cluster::Cluster;
-use gatepost_e2e::users::ALICE;
 use gatepost_e2e::{Client, Site, built};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -43,24 +42,6 @@ pub(crate) const TESTS: &[Test] = &[
         name: "exported::machine_clients_get_in",
         run: machines,
     },
-];
-
-/// Headers by which a client would name a user, in the spellings of several systems.
-const NO_CLIENT_SAYS: [&str; 14] = [
-    "X-Auth-Username",
-    "X_Auth_Username",
-    "X-Webauth-Role",
-    "X-Webauth-Groups",
-    "X-Vouch-User",
-    "X-Pomerium-Claim-Email",
-    "X-Auth-Roles",
-    "X-Forwarded-Login",
-    "Tailscale-User-Login",
-    "Oidc-Claim-Sub",
-    "X-Authentik-Entitlements",
-    "Remote-Foo",
-    "X_Rewrite_URL",
-    "SCRIPT_NAME",
 ];
 
 /// A program that the provider knows.
@@ -134,22 +115,7 @@ fn no_client_names_the_user(cluster: &Cluster) -> Result<()> {
         objects_of(&text)?,
         &["wiki"],
     )?;
-    let client = Client::new()?;
-    client.sign_in(&site.url("wiki", "/")?, &ALICE)?;
-    for path in ["/", "/public/logo"] {
-        let request = client.fetch(Method::GET, &site.url("wiki", path)?);
-        let request = NO_CLIENT_SAYS
-            .iter()
-            .fold(request, |request, name| request.header(*name, "mallory"));
-        assert_eq!(request.send()?.status(), StatusCode::OK, "{path}");
-        let seen = site.wiki();
-        let seen = seen.last().context("the app was asked")?;
-        let said = seen.headers.iter();
-        let said = said.filter(|(_, values)| values.iter().any(|value| value == "mallory"));
-        let said: Vec<&str> = said.map(|(name, _)| name.as_str()).collect();
-        assert!(said.is_empty(), "{path}: {said:?}");
-    }
-    Ok(())
+    checks::no_client_names_the_user(&site, "/public/logo")
 }
 
 /// The exported objects of the cluster: kind, namespace, name.
