@@ -10,8 +10,7 @@ use gatepost_e2e::{Client, Site, built, until};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::chart::sign_in::gateway;
-use crate::served::{FORWARD_AUTH, INGRESS_NGINX, PLUGIN, objects_of, serve};
+use crate::served::{FORWARD_AUTH, INGRESS_NGINX, PLUGIN, gateway, objects_of, serve};
 use crate::{Test, checks};
 
 pub(crate) const TESTS: &[Test] = &[

@@ -11,7 +11,7 @@ use reqwest::Method;
 use reqwest::header::HOST;
 use serde_json::{Value, json};
 
-use crate::served::{PLUGIN, serve, shown};
+use crate::served::{PLUGIN, gateway, serve, shown};
 use crate::{Test, checks};
 
 pub(crate) const TESTS: &[Test] = &[
@@ -119,9 +119,7 @@ impl Attack {
         cluster.restricted_namespace("guest")?;
         let mut objects = shown(&site, self.shown)?;
         if self.further.contains(&"kubernetesGateway") {
-            let gateway = shown(&site, "gateway-plugin-single")?;
-            let is_gateway = |it: &Value| it["kind"] == "GatewayClass" || it["kind"] == "Gateway";
-            objects.extend(gateway.into_iter().filter(is_gateway));
+            objects.extend(gateway()?);
         }
         objects.push(json!({
             "apiVersion": "traefik.io/v1alpha1",
@@ -130,7 +128,7 @@ impl Attack {
             "spec": { "weighted": { "services": [{ "name": "wiki", "port": 80 }] } },
         }));
         let _running = serve(cluster, &site, config, self.further, objects, &["wiki"])?;
-        let _neighbour = cluster.apply([self.routes.clone(), own_service()].concat())?;
+        let _neighbour = cluster.apply([self.routes.clone(), own_service("files")].concat())?;
         let client = Client::new()?;
         let ask = |path: &str| {
             let request = client.page_load(Method::GET, &site.url("wiki", path)?);
@@ -192,7 +190,7 @@ fn ingress_routes(services: &[Value]) -> Vec<Value> {
             }] },
         })
     };
-    each(services, &json!({ "name": "own", "port": 80 }), route)
+    each(services, route)
 }
 
 fn http_routes(services: &[Value]) -> Vec<Value> {
@@ -211,21 +209,21 @@ fn http_routes(services: &[Value]) -> Vec<Value> {
             },
         })
     };
-    each(services, &json!({ "name": "own", "port": 80 }), route)
+    each(services, route)
 }
 
 /// A route to each of these Services, and one to the neighbour's own.
-fn each(services: &[Value], own: &Value, route: impl Fn(&str, &Value) -> Value) -> Vec<Value> {
+fn each(services: &[Value], route: impl Fn(&str, &Value) -> Value) -> Vec<Value> {
     let numbered = services.iter().enumerate();
     let mut routes: Vec<Value> = numbered
         .map(|(number, service)| route(&number.to_string(), service))
         .collect();
-    routes.push(route("own", own));
+    routes.push(route("own", &json!({ "name": "own", "port": 80 })));
     routes
 }
 
-/// The neighbour's own Service, with the pods of `files`.
-fn own_service() -> Vec<Value> {
+/// The neighbour's own Service, with the pods of this one.
+fn own_service(pods: &str) -> Vec<Value> {
     vec![
         json!({
             "apiVersion": "v1",
@@ -233,27 +231,22 @@ fn own_service() -> Vec<Value> {
             "metadata": { "name": "own", "namespace": "guest" },
             "spec": { "ports": [{ "port": 80 }] },
         }),
-        endpoints("own", "files"),
+        json!({
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": {
+                "name": "own-1",
+                "namespace": "guest",
+                "labels": { "kubernetes.io/service-name": "own" },
+            },
+            "addressType": "IPv4",
+            "endpoints": [{
+                "addresses": [network::pod_address(pods)],
+                "conditions": { "ready": true },
+            }],
+            "ports": [{ "name": "", "port": 80, "protocol": "TCP" }],
+        }),
     ]
-}
-
-/// Has a Service of the neighbour lead to the pods of this one.
-fn endpoints(service: &str, pods: &str) -> Value {
-    json!({
-        "apiVersion": "discovery.k8s.io/v1",
-        "kind": "EndpointSlice",
-        "metadata": {
-            "name": format!("{service}-1"),
-            "namespace": "guest",
-            "labels": { "kubernetes.io/service-name": service },
-        },
-        "addressType": "IPv4",
-        "endpoints": [{
-            "addresses": [network::pod_address(pods)],
-            "conditions": { "ready": true },
-        }],
-        "ports": [{ "name": "", "port": 80, "protocol": "TCP" }],
-    })
 }
 
 /// What Traefik cannot refuse a neighbour who may write these objects; `docs/proxies/kubernetes.md`
@@ -262,6 +255,11 @@ fn what_only_the_cluster_refuses(cluster: &Cluster) -> Result<()> {
     let site = checks::site("deploy/outpost/single.yaml").start()?;
     cluster.restricted_namespace("guest")?;
     let objects = shown(&site, "plugin-single")?;
+    let own = objects
+        .iter()
+        .find(|it| it["kind"] == "IngressRoute" && it["metadata"]["name"] == "wiki");
+    let rule = own.context("the application's route")?["spec"]["routes"][0]["match"].as_str();
+    let longer = format!("{} && PathPrefix(`/reports`)", rule.context("a rule")?);
     let _running = serve(cluster, &site, PLUGIN, &[], objects, &["wiki"])?;
     let client = Client::new()?;
     let get = |host: Option<&str>, path: &str| {
@@ -274,19 +272,8 @@ fn what_only_the_cluster_refuses(cluster: &Cluster) -> Result<()> {
     };
     // A longer rule of the same host, which then gets the session's cookie.
     let mut routes = ingress_routes(&[]);
-    routes[0]["spec"]["routes"][0]["match"] = {
-        let rule = shown(&site, "plugin-single")?;
-        let rule = rule.iter().find(|it| it["metadata"]["name"] == "wiki");
-        let rule = rule
-            .filter(|it| it["kind"] == "IngressRoute")
-            .map(|it| it["spec"]["routes"][0]["match"].clone());
-        let rule = match rule {
-            Some(Value::String(rule)) => rule,
-            _ => "Host(`wiki.example.com`)".to_owned(),
-        };
-        json!(format!("{rule} && PathPrefix(`/reports`)"))
-    };
-    let neighbour = cluster.apply([routes, own_service()].concat())?;
+    routes[0]["spec"]["routes"][0]["match"] = json!(longer);
+    let neighbour = cluster.apply([routes, own_service("files")].concat())?;
     until("the longer path", SEEN, || {
         Ok((get(None, "/reports")?.status == 200).then_some(()))
     })?;
@@ -295,9 +282,7 @@ fn what_only_the_cluster_refuses(cluster: &Cluster) -> Result<()> {
     ensure!(format!("{seen:?}").contains("gatepost=a"), "{seen:?}");
     neighbour.remove()?;
     // An EndpointSlice with the address of the application's pods.
-    let mut own = own_service();
-    own[1] = endpoints("own", "wiki");
-    let _neighbour = cluster.apply([ingress_routes(&[]), own].concat())?;
+    let _neighbour = cluster.apply([ingress_routes(&[]), own_service("wiki")].concat())?;
     until("the application's pods", SEEN, || {
         Ok((get(Some(GUEST), "/own")?.status == 200).then_some(()))
     })?;

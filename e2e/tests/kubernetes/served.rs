@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use gatepost_e2e::cluster::{Applied, Cluster, network};
 use gatepost_e2e::doubles::kube_api::app_service;
 use gatepost_e2e::proxies::Traefik;
@@ -99,6 +99,15 @@ pub(crate) fn shown(site: &Site, file: &str) -> Result<Vec<Value>> {
             plugin.insert("public".into(), json!(checks::PUBLIC));
         }
     }
+    Ok(objects)
+}
+
+/// The Gateway that HTTPRoutes attach to, with its class.
+pub(crate) fn gateway() -> Result<Vec<Value>> {
+    let path = layout::root().join("deploy/kubernetes/traefik/gateway-plugin-single.yaml");
+    let mut objects = objects_of(&fs::read_to_string(path)?)?;
+    objects.retain(|it| it["kind"] == "Gateway" || it["kind"] == "GatewayClass");
+    ensure!(objects.len() == 2, "a Gateway and its class");
     Ok(objects)
 }
 

@@ -7,13 +7,13 @@ use anyhow::{Context as _, Result, ensure};
 use gatepost_e2e::clients::raw_http1::RawConnection;
 use gatepost_e2e::cluster::Cluster;
 use gatepost_e2e::users::ALICE;
-use gatepost_e2e::{Client, Site, layout, until};
+use gatepost_e2e::{Client, Site, until};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use url::Url;
 
 use super::rendered;
-use crate::served::{FORWARD_AUTH, PLUGIN, Running, objects_of, serve_with};
+use crate::served::{FORWARD_AUTH, PLUGIN, Running, gateway, serve_with};
 use crate::{Test, checks};
 
 /// One way to install it: how Traefik is configured, with which further provider, and the values.
@@ -366,13 +366,4 @@ fn values(site: &Site, traefik: &Value) -> Result<Value> {
             "applications": own["applications"],
         },
     }))
-}
-
-/// The Gateway that HTTPRoutes attach to, with its class.
-pub(crate) fn gateway() -> Result<Vec<Value>> {
-    let path = layout::root().join("deploy/kubernetes/traefik/gateway-plugin-single.yaml");
-    let mut objects = objects_of(&fs::read_to_string(path)?)?;
-    objects.retain(|it| it["kind"] == "Gateway" || it["kind"] == "GatewayClass");
-    ensure!(objects.len() == 2, "a Gateway and its class");
-    Ok(objects)
 }
