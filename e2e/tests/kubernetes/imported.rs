@@ -2,6 +2,7 @@
 //! real API server, and served by real Traefik with the sign-in and everything else.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -74,16 +75,9 @@ fn imported(cluster: &Cluster, config: &str, further: &[&str], to: &[&str]) -> R
         .start()?;
     let before = site.folder().join("before.yaml");
     fs::write(&before, site.fitted_in_cluster(BEFORE)?)?;
-    let before = before.to_string_lossy();
-    let start = &["import", "ingress-nginx", "--no-configmap"][..];
-    let arguments = [start, to, &[&before]].concat();
-    let output = built::gatepost()?.args(&arguments).output()?;
-    let complained = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{arguments:?}: {complained}");
-    let text = String::from_utf8(output.stdout)?;
+    let text = printed(to, &before)?;
     ensure!(text.contains("was oauth2-proxy"), "{text}");
-    // What the text asks for: who may enter.
-    let mut objects = objects_of(&text.replace("CHANGE-ME", "staff"))?;
+    let mut objects = objects_of(&text)?;
     for object in &mut objects {
         if let Some(Value::Object(plugin)) = object.pointer_mut("/spec/plugin/gatepost") {
             plugin.insert("public".into(), json!(checks::PUBLIC));
@@ -95,6 +89,16 @@ fn imported(cluster: &Cluster, config: &str, further: &[&str], to: &[&str]) -> R
     let _running = serve(cluster, &site, config, further, objects, &["wiki"])?;
     checks::single(&site)?;
     a_header_of_the_old_service_is_removed(&site)
+}
+
+/// What the import prints of this file, with what the text asks for: who may enter.
+fn printed(to: &[&str], file: &Path) -> Result<String> {
+    let mut command = built::gatepost()?;
+    command.args(["import", "ingress-nginx", "--no-configmap"]);
+    let output = command.args(to).arg(file).output()?;
+    let complained = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{to:?}: {complained}");
+    Ok(String::from_utf8(output.stdout)?.replace("CHANGE-ME", "staff"))
 }
 
 /// The application trusted `X-Department`, which Gatepost does not set.
@@ -181,19 +185,7 @@ fn several(
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("before.yaml");
     fs::write(&file, &list)?;
-    let file = file.to_string_lossy();
-    let arguments = [
-        "import",
-        "ingress-nginx",
-        "--no-configmap",
-        "--to",
-        to,
-        &file,
-    ];
-    let output = built::gatepost()?.args(arguments).output()?;
-    let complained = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{arguments:?}: {complained}");
-    let text = String::from_utf8(output.stdout)?.replace("CHANGE-ME", "staff");
+    let text = printed(&["--to", to], &file)?;
     // The rules that the text names for the outpost.
     let rules = text
         .lines()
@@ -203,8 +195,7 @@ fn several(
     let site = checks::site("deploy/outpost/single.yaml")
         .applications(&json!({ "name": "wiki.example.localhost", "rules": rules }))
         .start()?;
-    let is_replaced = to == "traefik-annotations";
-    if is_replaced {
+    if to == "traefik-annotations" {
         cluster.kubectl(&["create", "-f", "-"], Some(&list))?;
     }
     let mut objects = objects_of(&text)?;
@@ -230,19 +221,17 @@ fn several(
         paths.push("/api/admin");
         open.push("/api/other");
     }
+    let status = |path: &str| -> Result<StatusCode> {
+        let request = client.fetch(Method::GET, &site.url("wiki", path)?);
+        Ok(request.send()?.status())
+    };
     for path in open {
-        let status = client
-            .fetch(Method::GET, &site.url("wiki", path)?)
-            .send()?
-            .status();
+        let status = status(path)?;
         ensure!(status == StatusCode::OK, "{path} was open: {status}");
     }
     for path in paths {
         let seen = site.wiki().len();
-        let status = client
-            .fetch(Method::GET, &site.url("wiki", path)?)
-            .send()?
-            .status();
+        let status = status(path)?;
         ensure!(
             status == StatusCode::UNAUTHORIZED,
             "{path} was protected: {status}"
