@@ -52,8 +52,13 @@ pub(crate) const TESTS: &[Test] = &[
     },
 ];
 
-/// The namespaces of the examples.
-const NAMESPACES: [&str; 4] = ["gatepost", "traefik", "wiki", "intranet"];
+/// Makes the namespaces of the examples.
+fn make_namespaces(cluster: &Cluster) -> Result<()> {
+    for namespace in ["gatepost", "traefik", "wiki", "intranet"] {
+        cluster.restricted_namespace(namespace)?;
+    }
+    Ok(())
+}
 
 fn chart() -> String {
     let folder = layout::root().join("deploy/helm/gatepost");
@@ -68,9 +73,7 @@ struct Release<'c> {
 
 impl<'c> Release<'c> {
     fn install(cluster: &'c Cluster, name: &'static str, settings: &[&str]) -> Result<Self> {
-        for namespace in NAMESPACES {
-            cluster.restricted_namespace(namespace)?;
-        }
+        make_namespaces(cluster)?;
         let release = Self { cluster, name };
         release.helm("install", settings)?;
         Ok(release)
@@ -129,14 +132,19 @@ fn release(
     Ok(objects)
 }
 
+/// The Middleware of this name.
+fn middleware<'o>(objects: &'o [Value], name: &str) -> Result<&'o Value> {
+    let mut middlewares = objects.iter().filter(|it| it["kind"] == "Middleware");
+    let found = middlewares.find(|it| it["metadata"]["name"] == name);
+    found.with_context(|| format!("a Middleware {name}"))
+}
+
 pub(crate) fn example(name: &str) -> String {
     format!("{}/ci/{name}-values.yaml", chart())
 }
 
 fn every_example(cluster: &Cluster) -> Result<()> {
-    for namespace in NAMESPACES {
-        cluster.restricted_namespace(namespace)?;
-    }
+    make_namespaces(cluster)?;
     let chart = chart();
     for file in fs::read_dir(Path::new(&chart).join("ci"))? {
         let values = file?.path();
@@ -227,16 +235,13 @@ fn names_that_look_like_numbers(cluster: &Cluster) -> Result<()> {
 /// The outpost takes names that no object of Kubernetes may have: the chart writes them as
 /// `gatepost export kubernetes` does.
 fn names_of_applications(cluster: &Cluster) -> Result<()> {
-    for namespace in NAMESPACES {
-        cluster.restricted_namespace(namespace)?;
-    }
+    make_namespaces(cluster)?;
     let settings = [
         "config.applications[0].name=My_Wiki",
         "traefik.enabled=true",
     ];
     let objects = rendered(cluster, &example("minimal"), &settings)?;
-    let named = |object: &&Value| object["metadata"]["name"] == "gatepost-my-wiki";
-    let middleware = objects.iter().find(named).context("a Middleware")?;
+    let middleware = middleware(&objects, "gatepost-my-wiki")?;
     let plugin = &middleware["spec"]["plugin"]["gatepost"];
     assert_eq!(plugin["application"], "My_Wiki", "{middleware}");
     cluster.apply(objects)?.remove()
@@ -266,9 +271,7 @@ fn autoscaler(cluster: &Cluster) -> Result<()> {
 /// Else the test would find ways to Redis and providers that the outpost does not have. No Service leads
 /// requests to this pod.
 fn policy_of_the_check(cluster: &Cluster) -> Result<()> {
-    for namespace in NAMESPACES {
-        cluster.restricted_namespace(namespace)?;
-    }
+    make_namespaces(cluster)?;
     let mut objects = rendered(cluster, &example("plugin"), &[])?;
     let outposts = pods(&objects)?;
     objects.extend(outposts);
@@ -302,10 +305,7 @@ fn header_of_api_keys(cluster: &Cluster) -> Result<()> {
         "config.applications[0].apiKeyHeader=X-Wiki-Key",
     ];
     let objects = rendered(cluster, &example("gateway"), &settings)?;
-    let wiki = objects
-        .iter()
-        .find(|it| it["kind"] == "Middleware" && it["metadata"]["name"] == "gatepost-wiki");
-    let asks = &wiki.context("a Middleware")?["spec"]["forwardAuth"];
+    let asks = &middleware(&objects, "gatepost-wiki")?["spec"]["forwardAuth"];
     let named = asks["authResponseHeaders"].as_array().context("headers")?;
     assert!(named.contains(&json!("X-Wiki-Key")), "{asks}");
     let pattern = asks["authResponseHeadersRegex"].as_str();
@@ -322,10 +322,8 @@ fn plain_http(cluster: &Cluster) -> Result<()> {
     ] {
         let setting = format!("config.applications[0].externalUrl={url}");
         let objects = rendered(cluster, &example("plugin"), &[&setting])?;
-        let wiki = objects
-            .iter()
-            .find(|it| it["kind"] == "Middleware" && it["metadata"]["name"] == "gatepost-wiki");
-        let plugin = &wiki.context("a Middleware")?["spec"]["plugin"]["gatepost"];
+        let wiki = middleware(&objects, "gatepost-wiki")?;
+        let plugin = &wiki["spec"]["plugin"]["gatepost"];
         assert_eq!(plugin["plainHttp"], expected, "{url}");
     }
     Ok(())
