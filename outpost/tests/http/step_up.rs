@@ -77,6 +77,13 @@ async fn step_up(world: &World, browser: &mut Browser<'_>, start: &str, claims: 
     browser.sign_in(start).await
 }
 
+/// Checks that a script gets what is at this path with the browser's session.
+async fn opens(world: &World, browser: &Browser<'_>, path: &str) {
+    let asked = Asked::fetch(HOST, path).by(browser);
+    let reply = asked.ask(world, "auth/traefik").await;
+    assert_eq!(reply.status, 200, "{path}: {reply:?}");
+}
+
 /// Checks that the page says that less came back, and that nothing has changed for the session.
 #[track_caller]
 fn is_too_little(reply: &Reply, case: &str) {
@@ -322,8 +329,7 @@ async fn a_renewal_makes_no_session_fresh_or_strong() {
     let world = World::with(RULES).await;
     let at = now(&world);
     let browser = signed_in(&world, json!({"auth_time": at, "acr": "silver"})).await;
-    let fresh = Asked::fetch(HOST, "/fresh/x").by(&browser);
-    fresh.ask(&world, "auth/traefik").await.expect(200);
+    opens(&world, &browser, "/fresh/x").await;
     world.wait(11 * 60);
     says(&world, json!({"auth_time": now(&world), "acr": "gold"}));
     let asked = Asked::load(HOST, "/x").by(&browser);

@@ -41,23 +41,23 @@ async fn start(name: &str) -> (Running, Folder) {
 /// How long a connection of HTTP/1 is kept for one more request.
 const KEPT: Duration = Duration::from_secs(1);
 
+/// Asks the process to stop, and returns a while after it has begun to.
 async fn ask_to_stop(running: &Running) {
-    running.terminate();
-    running.lines.await_line(|line| {
-        let message = line["message"].as_str();
-        message.is_some_and(|text| text.starts_with("stopping"))
-    });
-    sleep(A_WHILE).await;
+    stopping_for(running, A_WHILE).await;
 }
 
 /// Asks the process to stop, and returns when it has begun to and still keeps connections.
 async fn stop_soon(running: &Running) {
+    stopping_for(running, Duration::from_millis(100)).await;
+}
+
+async fn stopping_for(running: &Running, time: Duration) {
     running.terminate();
     running.lines.await_line(|line| {
         let message = line["message"].as_str();
         message.is_some_and(|text| text.starts_with("stopping"))
     });
-    sleep(Duration::from_millis(100)).await;
+    sleep(time).await;
 }
 
 /// Returns a connection that has had an answer, and is kept alive.
@@ -111,7 +111,7 @@ async fn a_connection_that_was_accepted_gets_its_first_answer() {
     assert!(ended(running).await < GRACE);
 }
 
-/// Shakes hands with a program that shows the certificate in this folder.
+/// Returns what shakes hands with a program that shows the certificate in this folder.
 fn connector(folder: &Folder) -> TlsConnector {
     let mut roots = RootCertStore::empty();
     let own = CertificateDer::from_pem_file(folder.path("chain.pem")).expect("a certificate");
@@ -357,9 +357,9 @@ async fn a_body_that_comes_later_and_is_not_read_costs_no_connection() {
     let (running, _folder) = start("unread").await;
     let mut stream = TcpStream::connect(running.http).await.expect("accepted");
     stream.set_nodelay(true).expect("set");
+    let head =
+        b"POST /akprox/nothing HTTP/1.1\r\nHost: app.example.com\r\nContent-Length: 3\r\n\r\n";
     for _ in 0..3 {
-        let head =
-            b"POST /akprox/nothing HTTP/1.1\r\nHost: app.example.com\r\nContent-Length: 3\r\n\r\n";
         stream.write_all(head).await.expect("written");
         sleep(Duration::from_millis(20)).await;
         stream.write_all(b"a=b").await.expect("written");
@@ -371,8 +371,6 @@ async fn a_body_that_comes_later_and_is_not_read_costs_no_connection() {
         assert!(!answer.contains("connection: close"), "{answer}");
     }
     // One that never comes is not waited for, and the proxy is told to leave the connection.
-    let head =
-        b"POST /akprox/nothing HTTP/1.1\r\nHost: app.example.com\r\nContent-Length: 3\r\n\r\n";
     let answer = timeout(Duration::from_secs(5), ask(stream, head))
         .await
         .expect("an answer");

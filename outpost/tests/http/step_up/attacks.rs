@@ -35,8 +35,7 @@ async fn less_than_was_asked_for_opens_nothing_and_makes_no_loop() {
             let asked = Asked::fetch(HOST, path).by(&browser);
             asked.ask(&world, "auth/traefik").await.expect(401);
             // The session goes on where it sufficed.
-            let asked = Asked::fetch(HOST, "/x").by(&browser);
-            asked.ask(&world, "auth/traefik").await.expect(200);
+            opens(&world, &browser, "/x").await;
         }
         let again = asked_for(&mut browser, &format!("{start}&again=true")).await;
         assert_eq!(again["prompt"], "login", "{case}");
@@ -139,8 +138,7 @@ async fn without_the_cookie_of_the_flow_there_is_a_page_and_the_session_goes_on(
     );
     assert!(reply.body.contains("rd="), "{}", reply.body);
     assert!(!reply.sets_session());
-    let asked = Asked::fetch(HOST, "/x").by(&browser);
-    asked.ask(&world, "auth/traefik").await.expect(200);
+    opens(&world, &browser, "/x").await;
     assert_eq!(world.provider.script().exchanges, 1);
 }
 
@@ -195,7 +193,6 @@ async fn of_two_tabs_the_last_one_takes_nothing_away() {
         } else {
             is_too_little(&reply, path);
         }
-        let asked = Asked::fetch(HOST, "/vault/x").by(&browser);
-        asked.ask(&world, "auth/traefik").await.expect(200);
+        opens(&world, &browser, "/vault/x").await;
     }
 }

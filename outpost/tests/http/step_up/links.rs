@@ -26,7 +26,12 @@ async fn proven(world: &World, browser: &mut Browser<'_>, path: &str, conditions
 /// Returns the same link as the proxy of the browser's session makes it.
 pub(super) async fn vouched(browser: &Browser<'_>, start: &str) -> String {
     let page = browser.clone().load(start).await;
-    let proof = query(&restart_of(&page)).remove("proof");
+    with_proof_of(start, &restart_of(&page))
+}
+
+/// Returns this link with the proof of the other one.
+fn with_proof_of(start: &str, other: &str) -> String {
+    let proof = query(other).remove("proof");
     format!("{start}&proof={}", proof.expect("a proof"))
 }
 
@@ -121,8 +126,7 @@ async fn a_needless_link_costs_no_session() {
     let start = vouched(&browser, &start).await;
     let reply = step_up(&world, &mut browser, &start, json!({"acr": "bronze"})).await;
     is_too_little(&reply, "needless");
-    let asked = Asked::fetch(HOST, "/x").by(&browser);
-    asked.ask(&world, "auth/traefik").await.expect(200);
+    opens(&world, &browser, "/x").await;
 }
 
 /// A link cannot have the provider ask a user again and again.
@@ -268,8 +272,7 @@ async fn a_link_makes_no_session_weaker() {
         } else {
             "/vault/x"
         };
-        let asked = Asked::fetch(HOST, path).by(&browser);
-        asked.ask(&world, "auth/traefik").await.expect(200);
+        opens(&world, &browser, path).await;
     }
 }
 
@@ -289,12 +292,7 @@ async fn a_link_that_no_proxy_has_made_asks_the_user_first() {
         let mut other = signed_in(&world, json!({"acr": "gold", "auth_time": at - 90})).await;
         let foreign = proven(&world, &mut other, "/x", conditions).await;
         let elsewhere = proven(&world, &mut browser, "/x", "all=claim:acr:none").await;
-        let elsewhere = elsewhere
-            .split("&proof=")
-            .nth(1)
-            .expect("a proof")
-            .to_owned();
-        let elsewhere = format!("{start}&proof={elsewhere}");
+        let elsewhere = with_proof_of(&start, &elsewhere);
         for start in [&start, &foreign, &elsewhere, &format!("{start}&again=true")] {
             says(&world, less.clone());
             let reply = browser.load(start).await;
@@ -337,8 +335,7 @@ async fn a_recent_sign_in_that_is_weaker_takes_the_place_by_the_users_own_act_al
         ] {
             let reply = step_up(&world, &mut browser, start, with(&less, at)).await;
             is_too_little(&reply, path);
-            let asked = Asked::fetch(HOST, path).by(&browser);
-            asked.ask(&world, "auth/traefik").await.expect(200);
+            opens(&world, &browser, path).await;
         }
         let page = step_up(&world, &mut browser, &start, with(&less, at)).await;
         let again = restart_of(&page);
@@ -351,8 +348,7 @@ async fn a_recent_sign_in_that_is_weaker_takes_the_place_by_the_users_own_act_al
         assert_eq!(sent["prompt"], "login");
         let reply = step_up(&world, &mut browser, &again, with(&less, at)).await;
         assert_eq!(reply.expect(302).location(), format!("{ORIGIN}/fresh/x"));
-        let asked = Asked::fetch(HOST, "/fresh/x").by(&browser);
-        asked.ask(&world, "auth/traefik").await.expect(200);
+        opens(&world, &browser, "/fresh/x").await;
     }
 }
 
@@ -366,8 +362,7 @@ async fn an_older_sign_in_takes_no_place() {
     let older = json!({"acr": "bronze", "auth_time": at - 400});
     let reply = step_up(&world, &mut browser, &start, older).await;
     is_too_little(&reply, "older");
-    let asked = Asked::fetch(HOST, "/fresh/x").by(&browser);
-    asked.ask(&world, "auth/traefik").await.expect(200);
+    opens(&world, &browser, "/fresh/x").await;
 }
 
 /// A callback with the note of anybody's sign-in is a link, too.
@@ -383,8 +378,7 @@ async fn a_callback_of_another_browser_replaces_no_session_whose_window_is_over(
     assert!(location.starts_with(&format!("{START}?rd=")), "{location}");
     let reply = browser.load(&location).await.expect(302);
     assert_eq!(reply.location(), format!("{ORIGIN}/x"));
-    let asked = Asked::fetch(HOST, "/vault/x").by(&browser);
-    asked.ask(&world, "auth/traefik").await.expect(200);
+    opens(&world, &browser, "/vault/x").await;
 }
 
 /// By the clock of its proxy, which is ahead, the sign-in is too old: the provider is asked.
