@@ -8,7 +8,7 @@ mod compose;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -360,16 +360,7 @@ impl Site {
     ///
     /// When it is not built, or its output is not text.
     pub fn gatepost(&self, arguments: &[&str]) -> Result<(String, bool)> {
-        let mut command = built::gatepost()?;
-        command.args(arguments);
-        if self.environment.is_empty() {
-            command
-                .arg("--config")
-                .arg(self.folder.path().join("gatepost.yaml"));
-        } else {
-            command.envs(self.environment.iter().cloned());
-        }
-        let output = command.output()?;
+        let output = self.run(arguments)?;
         let said = String::from_utf8(output.stdout)? + &String::from_utf8(output.stderr)?;
         Ok((said, output.status.success()))
     }
@@ -381,14 +372,23 @@ impl Site {
     ///
     /// When it is not built, fails, or its output is not text.
     pub fn printed(&self, arguments: &[&str]) -> Result<(String, String)> {
-        let mut command = built::gatepost()?;
-        command.args(arguments).arg("--config");
-        let output = command
-            .arg(self.folder.path().join("gatepost.yaml"))
-            .output()?;
+        let output = self.run(arguments)?;
         let complaints = String::from_utf8(output.stderr)?;
         ensure!(output.status.success(), "{complaints}");
         Ok((String::from_utf8(output.stdout)?, complaints))
+    }
+
+    fn run(&self, arguments: &[&str]) -> Result<Output> {
+        let mut command = built::gatepost()?;
+        command.args(arguments);
+        if self.environment.is_empty() {
+            command
+                .arg("--config")
+                .arg(self.folder.path().join("gatepost.yaml"));
+        } else {
+            command.envs(self.environment.iter().cloned());
+        }
+        Ok(command.output()?)
     }
 
     /// Returns the second provider.

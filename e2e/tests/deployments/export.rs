@@ -4,7 +4,7 @@
 use std::fs;
 use std::time::Duration;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use gatepost_e2e::Compose;
 use gatepost_e2e::doubles::docker_api::DockerApi;
 use gatepost_e2e::doubles::kube_api::{KubeApi, app_service};
@@ -79,21 +79,12 @@ fn with_services(outpost: &str) -> Result<Site> {
     };
     let upstream = |name: &str| format!("http://{name}{rest}:80");
     site.change_outpost(|config| {
-        for (place, upstream_now) in [
-            ("/applications/0/upstream", &*upstream("wiki")),
-            ("/applications/1/upstreams", ""),
-        ] {
-            let Some(found) = config.pointer_mut(place) else {
-                bail!("the file has {place}");
-            };
-            match found {
-                Value::Object(hosts) => {
-                    for own in hosts.values_mut() {
-                        *own = json!(upstream("files"));
-                    }
-                }
-                other => *other = json!(upstream_now),
-            }
+        let wiki = config.pointer_mut("/applications/0/upstream");
+        *wiki.context("the file has an upstream")? = json!(upstream("wiki"));
+        let hosts = config.pointer_mut("/applications/1/upstreams");
+        let hosts = hosts.and_then(Value::as_object_mut);
+        for own in hosts.context("the file has upstreams")?.values_mut() {
+            *own = json!(upstream("files"));
         }
         Ok(())
     })?;

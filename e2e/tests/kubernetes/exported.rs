@@ -69,17 +69,17 @@ fn in_cluster(site: &Site, traefik: &Value, change: impl FnOnce(&mut Value)) -> 
     Ok(config)
 }
 
-fn run(site: &Site, config: &Value, arguments: &[&str]) -> Result<Output> {
+fn run(site: &Site, config: &Value) -> Result<Output> {
     let file = site.folder().join("exported.yaml");
     fs::write(&file, config.to_string())?;
     let mut command = built::gatepost()?;
-    command.args(["export", "kubernetes"]).args(arguments);
-    Ok(command.arg("--config").arg(&file).output()?)
+    command.args(["export", "kubernetes", "--config"]);
+    Ok(command.arg(&file).output()?)
 }
 
 /// What is printed: on standard output, and on standard error.
 fn exported(site: &Site, config: &Value) -> Result<(String, String)> {
-    let output = run(site, config, &[])?;
+    let output = run(site, config)?;
     let complaints = String::from_utf8(output.stderr)?;
     ensure!(output.status.success(), "{complaints}");
     Ok((String::from_utf8(output.stdout)?, complaints))
@@ -249,7 +249,7 @@ fn refusals(_: &Cluster) -> Result<()> {
         let config = in_cluster(&site, &json!({}), |config| {
             config["applications"][0]["upstream"] = json!(upstream);
         })?;
-        let output = run(&site, &config, &[])?;
+        let output = run(&site, &config)?;
         let said = String::from_utf8(output.stderr)?;
         assert_eq!(output.status.code(), Some(1), "{upstream}: {said}");
         assert!(output.stdout.is_empty(), "{upstream}");
