@@ -4,6 +4,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use base64::Engine as _;
@@ -27,11 +28,11 @@ pub(crate) const TESTS: &[Test] = &[Test {
 }];
 
 /// For a pod to be ready.
-const LIMIT: std::time::Duration = std::time::Duration::from_secs(90);
+const LIMIT: Duration = Duration::from_secs(90);
 
 const IMAGE: &str = "localhost/gatepost/outpost";
 
-/// A user of another id than the image's, with a group that the mounted files have.
+/// The group that the mounted files have.
 const GROUP: u32 = 65532;
 
 fn its_pods_run_and_sign_a_user_in(engine: &Engine) -> Result<()> {
@@ -135,8 +136,7 @@ fn rendered(site: &Site) -> Result<Vec<Value>> {
         "-f",
         &values.to_string_lossy(),
     ])?;
-    let objects: Vec<Value> = serde_saphyr::from_multiple(&said)?;
-    Ok(objects)
+    Ok(serde_saphyr::from_multiple(&said)?)
 }
 
 /// What the chart made, with the Secrets that an operator makes.

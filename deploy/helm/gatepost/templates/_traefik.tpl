@@ -82,8 +82,9 @@ spec:
 {{- /*
 The identity headers of an application for which Traefik asks the outpost: the names that the outpost sets,
 and a pattern of all that no client may send, which Traefik removes from a request before it adds those of
-the outpost's answer. Both have the header of API keys, which no answer has: the application must not get it. The pattern has the headers of other systems too, whatever `headers.preset` is, except
-those of `headers.keep`. The lists are those of policy/src/headers.rs and policy/src/headers/other_systems.rs.
+the outpost's answer. Both have the header of API keys, which no answer has: the application must not get it.
+The pattern has the headers of other systems too, whatever `headers.preset` is, except those of
+`headers.keep`. The lists are those of policy/src/headers.rs and policy/src/headers/other_systems.rs.
 */ -}}
 {{- define "gatepost.identity" -}}
 {{- $application := .name -}}
