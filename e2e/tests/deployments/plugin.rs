@@ -1,6 +1,7 @@
 //! Traefik with the plugin, which itself answers requests that may not pass (`fallback: redirect`).
 
 use std::fs;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use gatepost_e2e::clients::chromium;
@@ -12,6 +13,8 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::checks;
+
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Returns plugin settings for middlewares of these names.
 pub(crate) fn middlewares(names: &[&str], settings: &Value) -> Value {
@@ -80,7 +83,7 @@ fn each_router_of_a_domain_has_its_own_rule() -> Result<()> {
 }
 
 /// What the plugin catalog tries before it lists a version: with the settings of `.traefik.yml`, Traefik has
-/// to start the plugin.
+/// to start the plugin, which finds the outpost's folder there.
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn the_settings_that_the_catalog_tries_are_accepted() -> Result<()> {
@@ -88,8 +91,24 @@ fn the_settings_that_the_catalog_tries_are_accepted() -> Result<()> {
     let manifest: Value = serde_saphyr::from_str(&manifest)?;
     let settings = manifest.get("testData").context("settings")?;
     let site = checks::site("deploy/outpost/single.yaml").start()?;
+    let (keys, state) = (site.folder().join("keys"), site.folder().join("state"));
+    site.change_outpost(|config| {
+        config["stateDir"] = json!(state);
+        config["applications"][0]["public"] = json!(["/healthz"]);
+        Ok(())
+    })?;
+    until("the outpost to write the folder", PATIENCE, || {
+        Ok(state.join("gatepost-state").exists().then_some(()))
+    })?;
+    let mounts = [
+        format!("{}:/keys:ro", keys.display()),
+        format!("{}:/gatepost:ro", state.display()),
+    ];
     let traefik = Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?
-        .route("deploy/traefik/dynamic/plugin-single.yaml")?;
+        .route("deploy/traefik/dynamic/plugin-single.yaml")?
+        .configure(&json!({ "experimental": { "localPlugins": { "gatepost": {
+            "settings": { "mounts": mounts },
+        } } } }));
     let page = site.url("files", "/")?;
     let app = format!("http://127.0.0.1:{}", site.ports().files);
     let mut routes = middlewares(&["tried"], settings);
