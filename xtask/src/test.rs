@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::ValueEnum;
 
 use self::counts::Counts;
@@ -24,6 +24,9 @@ pub(crate) struct Arguments {
     only: Vec<Only>,
     /// Only tests whose name contains this text; leaves out format, lints and docs
     filter: Option<String>,
+    /// Fail where more tests than this were skipped, since a part that they need cannot be had
+    #[arg(long, value_name = "NUMBER")]
+    at_most_skipped: Option<u64>,
 }
 
 /// The values of `--only`: one section, or several by one name.
@@ -113,6 +116,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
     }
     println!("\n{total} ({} s)", started.elapsed().as_secs());
+    if total == Counts::default() {
+        bail!("no test has this name");
+    }
+    if let Some(most) = arguments.at_most_skipped
+        && total.skipped > most
+    {
+        bail!("more than {most} tests were skipped");
+    }
     Ok(if total.failed == 0 {
         ExitCode::SUCCESS
     } else {
@@ -123,12 +134,23 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 /// The most failed tests that run once more: where more fail, the machine was not the reason.
 const MOST_RUN_ALONE: usize = 5;
 
-/// Runs the lanes of these sections side by side, and then, one by one, the few tests that failed
-/// and watch clocks: other lanes may have kept the machine busy. What passes then is named, since it
-/// says something of the test or of Gatepost.
+/// Runs the checks, then the lanes of the other sections side by side, and then once more the few
+/// tests that failed and watch clocks: other lanes may have kept the machine busy. What passes then
+/// is named, since it says something of the test or of Gatepost.
 fn run_sections(sections: &[Section], filter: Option<&str>) -> Result<Counts> {
     let programs = Programs::prepare(sections)?;
-    let lanes: Vec<&[Section]> = sections.chunk_by(|a, b| a.lane() == b.lane()).collect();
+    let mut total = Counts::default();
+    // These keep every core busy, for which tests that watch clocks would pay.
+    let checks = sections.iter().filter(|section| !section.has_named_tests());
+    for check in checks {
+        total += run_section(*check, filter, &programs, Output::live()).counts;
+    }
+    let tests: Vec<Section> = sections
+        .iter()
+        .copied()
+        .filter(|section| section.has_named_tests())
+        .collect();
+    let lanes: Vec<&[Section]> = tests.chunk_by(|a, b| a.lane() == b.lane()).collect();
     let output = if lanes.len() > 1 {
         Output::held_back
     } else {
@@ -141,7 +163,6 @@ fn run_sections(sections: &[Section], filter: Option<&str>) -> Result<Counts> {
         };
         lane.iter().map(run).collect()
     };
-    let mut total = Counts::default();
     let mut failed = Vec::new();
     thread::scope(|scope| {
         let lanes: Vec<_> = lanes

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use gatepost_e2e::tools::{
     Packaged, Source, StaticToolchain, TARGET, Tool as _, WasmToolchain, cargo,
 };
@@ -101,8 +101,8 @@ impl Section {
     /// side.
     pub(crate) fn lane(self) -> &'static str {
         match self {
-            // Most of it is cargo's work, which locks the target folder.
-            Self::Format | Self::Lints | Self::Docs | Self::Unit => "cargo",
+            Self::Format | Self::Lints | Self::Docs => "checks",
+            Self::Unit => "unit",
             Self::Guest | Self::Store | Self::Js => "engines",
             Self::E2e(suite) => suite,
         }
@@ -250,23 +250,29 @@ impl Programs {
     ///
     /// When something cannot be installed or does not compile.
     pub(crate) fn prepare(sections: &[Section]) -> Result<Self> {
-        for section in sections {
-            section.install()?;
-        }
         let mut programs = Vec::new();
         let has = |wanted: fn(&Section) -> bool| sections.iter().any(wanted);
-        if has(|section| matches!(section, Section::Unit)) {
-            // Among them the outpost, which its own tests run.
-            built::run(rust_tests().arg("--no-run"))?;
-            programs.push((built::OUTPOST, built::outpost_path()));
-        } else if has(|section| matches!(section, Section::E2e(_))) {
-            programs.push((built::OUTPOST, built::outpost()?));
-        }
+        // Tools come over the network while the compiler, which needs none of them, has the cores.
+        thread::scope(|scope| {
+            let install = || sections.iter().try_for_each(|section| section.install());
+            let installed = scope.spawn(install);
+            if has(|section| matches!(section, Section::Unit)) {
+                // Among them the outpost, which its own tests run.
+                built::run(rust_tests().arg("--no-run"))?;
+                programs.push((built::OUTPOST, built::outpost_path()));
+            } else if has(|section| matches!(section, Section::E2e(_))) {
+                programs.push((built::OUTPOST, built::outpost()?));
+            }
+            if has(|section| matches!(section, Section::Unit | Section::E2e(_))) {
+                built::run(harness_tests().arg("--no-run"))?;
+            }
+            // A panic of a thread has been printed.
+            installed
+                .join()
+                .unwrap_or_else(|_| bail!("the tools are not installed"))
+        })?;
         if sections.contains(&Section::E2e(CONTAINERS)) && StaticToolchain.find()?.is_some() {
             programs.push((built::STATIC_OUTPOST, built::static_outpost()?));
-        }
-        if has(|section| matches!(section, Section::Unit | Section::E2e(_))) {
-            built::run(harness_tests().arg("--no-run"))?;
         }
         if has(|section| matches!(section, Section::Guest | Section::E2e(_))) {
             programs.push((built::PLUGIN, built::plugin()?));
