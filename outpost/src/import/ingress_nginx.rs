@@ -7,6 +7,7 @@
 mod addresses;
 mod annotations;
 mod auth_service;
+mod competitors;
 mod controller;
 mod documents;
 mod errors;
@@ -19,6 +20,7 @@ mod middlewares;
 mod objects;
 mod order;
 mod plan;
+mod protection;
 mod rules;
 mod settings;
 mod text;

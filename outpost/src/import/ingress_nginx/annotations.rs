@@ -221,13 +221,15 @@ pub(super) fn protective(ingress: &Ingress) -> Option<String> {
                 .to_owned(),
         );
     }
-    if ingress.says_yes("enable-modsecurity")
-        || ingress.says_yes("enable-owasp-core-rules")
+    // What is neither yes nor no is taken for what an operator may have meant.
+    let may_be_on = |key: &str| set(key) && !ingress.says_no(key);
+    if may_be_on("enable-modsecurity")
+        || may_be_on("enable-owasp-core-rules")
         || set("modsecurity-snippet")
     {
         return Some("Traefik has no equal for the protection of `enable-modsecurity`".to_owned());
     }
-    if ingress.says_yes("ssl-passthrough") {
+    if may_be_on("ssl-passthrough") {
         return Some("with `ssl-passthrough`, no proxy can ask for a session".to_owned());
     }
     None
@@ -235,6 +237,15 @@ pub(super) fn protective(ingress: &Ingress) -> Option<String> {
 
 /// Returns why an Ingress of a protected host cannot be expressed.
 pub(super) fn inexpressible(ingress: &Ingress, form: Form) -> Option<String> {
+    for key in ["canary", "enable-global-auth", "use-regex"] {
+        let is_unclear = !ingress.says_yes(key) && !ingress.says_no(key);
+        if ingress.annotation(key).is_some() && is_unclear {
+            return Some(format!(
+                "`{key}` is neither `true` nor `false`, and nginx takes it for missing: write one of them, \
+                 without blanks or a line's end"
+            ));
+        }
+    }
     let protocol = ingress.annotation("backend-protocol").unwrap_or_default();
     let Some(scheme) = scheme(protocol) else {
         return Some(format!(
@@ -242,6 +253,13 @@ pub(super) fn inexpressible(ingress: &Ingress, form: Form) -> Option<String> {
         ));
     };
     if form == Form::Annotations {
+        let class = ingress.annotations.get("kubernetes.io/ingress.class");
+        if class.is_some_and(|own| Some(&**own) != ingress.class()) {
+            return Some(
+                "it names two classes, and Traefik reads the annotation, nginx the field: remove the annotation"
+                    .to_owned(),
+            );
+        }
         for key in ["rewrite-target", "upstream-vhost"] {
             if ingress.set(key).is_some() {
                 return Some(format!(

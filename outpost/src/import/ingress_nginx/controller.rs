@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::ingress::is_yes;
+use super::ingress::{is_no, is_yes};
 
 /// The controller's ConfigMap.
 #[derive(Debug, Default)]
@@ -23,8 +23,8 @@ const PROTECTIVE: &[&str] = &[
     "server-snippet",
 ];
 
-/// The same, where they say yes.
-const PROTECTIVE_IF_YES: &[&str] = &["enable-modsecurity", "enable-owasp-modsecurity-crs"];
+/// The same, where they do not say no.
+const PROTECTIVE_UNLESS_NO: &[&str] = &["enable-modsecurity", "enable-owasp-modsecurity-crs"];
 
 /// Settings that the import takes over, or has a line of its own for.
 const TAKEN_OVER: &[&str] = &[
@@ -74,8 +74,8 @@ impl Controller {
             .copied()
             .filter(|key| self.set(key).is_some())
             .collect();
-        let yes = |key: &&str| self.set(key).is_some_and(is_yes);
-        keys.extend(PROTECTIVE_IF_YES.iter().copied().filter(yes));
+        let may_be_on = |key: &&str| self.set(key).is_some_and(|value| !is_no(value));
+        keys.extend(PROTECTIVE_UNLESS_NO.iter().copied().filter(may_be_on));
         let reason = |key: &str| {
             format!(
                 "`{key}` of the ConfigMap {} protects every host, and has no equal here: do the same \

@@ -13,10 +13,12 @@ pub(super) fn unknown(ingresses: &[&Ingress], controller: &Controller) -> Vec<St
     let global = controller.data.get("global-auth-response-headers");
     for ingress in ingresses {
         let own = ingress.annotation("auth-response-headers");
-        let given = own.or(global
+        // The controller's service has the controller's list, whatever list the Ingress has.
+        let everywhere = global
             .map(String::as_str)
-            .filter(|_| ingress.annotation("auth-url").is_none()));
-        for name in given.unwrap_or_default().split(',').map(str::trim) {
+            .filter(|_| ingress.annotation("auth-url").is_none());
+        let given = own.into_iter().chain(everywhere);
+        for name in given.flat_map(|it| it.split(',')).map(str::trim) {
             let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
             let is_name = !name.is_empty() && name.chars().all(plain);
             let is_known = |own: &String| own.eq_ignore_ascii_case(name);

@@ -7,42 +7,16 @@ use gatepost_base::Quoted;
 use super::addresses;
 use super::annotations;
 use super::auth_service::{self, AuthService};
+use super::competitors::{competes, exposed};
 use super::documents::Documents;
 use super::headers;
 use super::host_plan::{HostPlan, Sorted, Verdict, differs};
 use super::ingress::{HttpPath, Ingress, PathType};
 use super::location::{Location, Reach, is_readable, rewrite};
 use super::order;
+use super::protection::{by_passwords, guard, service};
 use super::rules;
 use super::settings::{Form, Settings};
-
-/// Returns what protects an Ingress, other than what is never taken over.
-pub(super) fn guard(ingress: &Ingress, documents: &Documents) -> Option<String> {
-    let by_service = match service(ingress, documents) {
-        Ok(url) => url.map(|_| "`auth-url`".to_owned()),
-        Err(reason) => Some(reason),
-    };
-    by_service
-        .or_else(|| ingress.set("auth-type").map(|_| "`auth-type`".to_owned()))
-        .or_else(
-            || match addresses::of_ingress(ingress, &documents.controller) {
-                Ok(list) => (!list.is_empty()).then(|| "its addresses".to_owned()),
-                Err(reason) => Some(reason),
-            },
-        )
-}
-
-/// Returns the address of the service that decides, if one does.
-fn service<'i>(ingress: &'i Ingress, documents: &'i Documents) -> Result<Option<&'i str>, String> {
-    match ingress.annotation("auth-url").map(str::trim) {
-        Some("") => Err("`auth-url` is empty".to_owned()),
-        Some(url) => Ok(Some(url)),
-        None => {
-            let global = documents.controller.global_auth_url();
-            Ok(global.filter(|_| !ingress.says_no("enable-global-auth")))
-        }
-    }
-}
 
 /// Returns whether a text is the name of one host.
 pub(super) fn is_name(host: &str) -> bool {
@@ -139,22 +113,6 @@ pub(super) fn verdict<'i>(
     }))
 }
 
-fn by_passwords(kind: &str, has_service: bool, settings: &Settings) -> Option<String> {
-    if !has_service {
-        return Some(format!(
-            "it is protected by passwords (`auth-type: {kind}`), for which Gatepost has no equal: Traefik's \
-             provider keeps them as they are; or remove the annotations, set `auth-url` to the outpost, \
-             and import again"
-        ));
-    }
-    (settings.form != Form::Annotations).then(|| {
-        format!(
-            "its passwords (`auth-type: {kind}`) beside `auth-url` have no equal here: `--to \
-             traefik-annotations` keeps them, or remove the annotation where the sign-in is enough"
-        )
-    })
-}
-
 fn unfit_name(host: &str) -> Option<String> {
     if host.is_empty() {
         return Some("an application of Gatepost has a host name".to_owned());
@@ -186,14 +144,18 @@ impl<'i> Builder<'_, 'i> {
                 self.reasons.push(format!("{}: {reason}", ingress.title()));
             }
         }
-        if form != Form::Annotations {
-            for canary in canaries {
-                self.reasons.push(format!(
-                    "{}: `canary` is a share of another Ingress's requests: `--to traefik-annotations` keeps \
-                     it, or remove it, and give the other route's Services weights",
-                    canary.title()
-                ));
-            }
+        for canary in canaries {
+            let value = canary.annotation("canary").unwrap_or_default();
+            let reason = if form != Form::Annotations {
+                "`canary` is a share of another Ingress's requests: `--to traefik-annotations` keeps it, or \
+                 remove it, and give the other route's Services weights"
+            } else if !value.eq_ignore_ascii_case("true") {
+                "Traefik takes `canary` for set only where it is `true`, and would serve this Ingress as any \
+                 other: write `true`"
+            } else {
+                continue;
+            };
+            self.reasons.push(format!("{}: {reason}", canary.title()));
         }
         if form == Form::Crds {
             return;
@@ -215,7 +177,7 @@ impl<'i> Builder<'_, 'i> {
         let mut locations: Vec<Location<'i>> = Vec::new();
         let mut notes = Vec::new();
         let host = self.host;
-        let has_regexes = ingresses.iter().any(|it| it.has_regexes());
+        let has_regexes = ingresses.iter().any(|it| it.has_regexes(host));
         let open_beginnings = self.documents.controller.open_beginnings();
         for ingress in ingresses {
             let addresses = addresses::of_ingress(ingress, &self.documents.controller);
@@ -224,6 +186,13 @@ impl<'i> Builder<'_, 'i> {
             let rules = ingress.spec.rules.iter();
             for rule in rules.filter(|rule| rule.host() == host) {
                 let Some(http) = &rule.http else {
+                    if ingress.says_yes("use-regex") || ingress.set("rewrite-target").is_some() {
+                        self.reasons.push(format!(
+                            "{}: a rule without paths, with `use-regex` or `rewrite-target`, which may make \
+                             all paths of the host regular expressions: remove the rule",
+                            ingress.title()
+                        ));
+                    }
                     let line = "a rule without paths is left out: it led to the default backend";
                     notes.push(format!("{}: {line}", ingress.title()));
                     continue;
@@ -363,6 +332,12 @@ impl<'i> Builder<'_, 'i> {
                 ));
             }
         }
+        if text != "/" && ingress.set("rewrite-target") == Some(text) {
+            return Some(format!(
+                "`rewrite-target` is the path `{text}` itself, and it depends on other Ingresses whether the \
+                 controller makes regular expressions of the host's paths: remove the annotation"
+            ));
+        }
         if let (false, Some(target)) = (form == Form::Annotations, ingress.set("rewrite-target"))
             && rewrite(text, target).is_none()
         {
@@ -432,6 +407,17 @@ impl<'i> Builder<'_, 'i> {
                  choose the path differently: remove the annotation where the sign-in is enough"
                     .to_owned(),
             );
+        }
+        for other in &self.sorted.foreign {
+            let reason = exposed(other, self.host, locations, &self.gates, self.documents);
+            if let Some(reason) = reason {
+                self.reasons.push(format!(
+                    "{}: {reason}: the controller may have served it, and this import would open it. Give it \
+                     the class `{}`, or remove it, and import again",
+                    other.title(),
+                    self.settings.class
+                ));
+            }
         }
         if let Some(reason) = order::inverted(locations, self.settings) {
             self.reasons.push(reason);
@@ -538,27 +524,4 @@ impl<'i> Builder<'_, 'i> {
         notes.retain(|note| seen.insert(note.clone()));
         notes
     }
-}
-
-/// Returns why another Ingress may get requests for a host, if it is served beside it.
-fn competes(other: &Ingress, host: &str, sorted: &Sorted<'_>) -> Option<String> {
-    let is_foreign = sorted.foreign.iter().any(|it| std::ptr::eq(*it, other));
-    for rule in &other.spec.rules {
-        let paths = rule.http.iter().flat_map(|http| &http.paths);
-        let own = rule.host();
-        let covers = own
-            .strip_prefix("*.")
-            .is_some_and(|domain| host.split_once('.').is_some_and(|(_, rest)| rest == domain));
-        if is_foreign && own == host && other.label("acme.cert-manager.io/http01-solver").is_none()
-        {
-            return Some("it has this host, and another class".to_owned());
-        }
-        if covers {
-            return Some(format!("`{own}` includes this host"));
-        }
-        if own.is_empty() && paths.into_iter().any(|path| path.text() != "/") {
-            return Some("its rule without a host has further paths".to_owned());
-        }
-    }
-    None
 }

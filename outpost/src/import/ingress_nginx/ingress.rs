@@ -157,16 +157,17 @@ impl Ingress {
         self.annotation(key).is_some_and(is_yes)
     }
 
-    /// Returns whether it is of a class of controllers.
-    pub(super) fn is_of_class(&self, class: &str) -> bool {
-        self.classes().any(|own| own == class)
+    /// Returns whether an annotation says no, as ingress-nginx reads it.
+    pub(super) fn says_no(&self, key: &str) -> bool {
+        self.annotation(key).is_some_and(is_no)
     }
 
-    /// Returns the classes that it names.
-    pub(super) fn classes(&self) -> impl Iterator<Item = &str> {
+    /// Returns the class of controllers that it is for: the controller reads the annotation only where
+    /// the field is missing.
+    pub(super) fn class(&self) -> Option<&str> {
         let annotation = self.annotations.get("kubernetes.io/ingress.class");
         let field = self.spec.ingress_class_name.as_ref();
-        annotation.into_iter().chain(field).map(String::as_str)
+        field.or(annotation).map(String::as_str)
     }
 
     /// Returns the hosts of its rules.
@@ -174,10 +175,11 @@ impl Ingress {
         self.spec.rules.iter().map(Rule::host)
     }
 
-    /// Returns the value of a label.
-    pub(super) fn label(&self, key: &str) -> Option<&str> {
-        let labels = self.object.get("metadata")?.get("labels")?;
-        labels.get(key)?.as_str()
+    /// Returns whether it is there until cert-manager has a certificate.
+    pub(super) fn is_of_cert_manager(&self) -> bool {
+        let labels = self.object.get("metadata").and_then(|it| it.get("labels"));
+        let label = labels.and_then(|it| it.get("acme.cert-manager.io/http01-solver"));
+        label.is_some_and(Value::is_string)
     }
 
     /// Returns a text that is set, and not empty.
@@ -186,19 +188,19 @@ impl Ingress {
         value.filter(|value| !value.is_empty())
     }
 
-    /// Returns whether its paths are regular expressions, and with them all of their hosts.
-    pub(super) fn has_regexes(&self) -> bool {
-        let paths = self.spec.rules.iter().filter_map(|rule| rule.http.as_ref());
-        let mut paths = paths.flat_map(|http| &http.paths);
-        let target = self.set("rewrite-target");
-        self.says_yes("use-regex")
-            || target.is_some_and(|target| paths.any(|path| path.text() != target))
+    /// Returns the paths that it has for a host.
+    pub(super) fn paths_of(&self, host: &str) -> impl Iterator<Item = &HttpPath> {
+        let rules = self.spec.rules.iter().filter(move |it| it.host() == host);
+        rules
+            .filter_map(|rule| rule.http.as_ref())
+            .flat_map(|http| &http.paths)
     }
 
-    /// Returns whether an annotation says no, as ingress-nginx reads it.
-    pub(super) fn says_no(&self, key: &str) -> bool {
-        let value = self.annotation(key).map(str::trim);
-        matches!(value, Some("0" | "f" | "F" | "false" | "FALSE" | "False"))
+    /// Returns whether its paths of a host are regular expressions, and with them all of the host.
+    pub(super) fn has_regexes(&self, host: &str) -> bool {
+        let target = self.set("rewrite-target");
+        self.paths_of(host)
+            .any(|path| self.says_yes("use-regex") || target.is_some_and(|it| it != path.text()))
     }
 
     /// Returns the keys of its annotations of ingress-nginx, without the prefix.
@@ -219,9 +221,14 @@ impl Ingress {
     }
 }
 
-/// Returns whether a text says yes, as ingress-nginx reads it.
+/// Returns whether a text says yes, as ingress-nginx reads it: blanks around it are a mistake to Go.
 pub(super) fn is_yes(text: &str) -> bool {
-    matches!(text.trim(), "1" | "t" | "T" | "true" | "TRUE" | "True")
+    matches!(text, "1" | "t" | "T" | "true" | "TRUE" | "True")
+}
+
+/// Returns whether a text says no, as ingress-nginx reads it.
+pub(super) fn is_no(text: &str) -> bool {
+    matches!(text, "0" | "f" | "F" | "false" | "FALSE" | "False")
 }
 
 /// Reads a list that may be `null`.

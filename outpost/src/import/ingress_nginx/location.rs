@@ -116,9 +116,13 @@ impl Reach {
     pub(super) fn patterns(&self, is_open: bool) -> Option<Vec<String>> {
         let patterns = match self {
             Self::Exact(text) => vec![text.clone()],
-            Self::Element(text) if text.ends_with('/') => vec![format!("{text}*")],
+            Self::Element(text) | Self::Beginning(text) if text.ends_with('/') => {
+                // nginx redirected the path without its last slash here, so no application got it.
+                let short = Some(text.trim_end_matches('/').to_owned());
+                let short = short.filter(|short| !is_open && !short.is_empty());
+                short.into_iter().chain([format!("{text}*")]).collect()
+            }
             Self::Element(text) => vec![text.clone(), format!("{text}/*")],
-            Self::Beginning(text) if text.ends_with('/') => vec![format!("{text}*")],
             Self::Beginning(text) => vec![format!("{text}*"), format!("{text}*/*")],
             Self::Regex(text) => return plain(text, is_open)?.patterns(is_open),
         };
@@ -139,9 +143,10 @@ fn plain(regex: &str, is_open: bool) -> Option<Reach> {
     } else if let Some(rest) = regex.strip_suffix('$') {
         (rest, Reach::Exact)
     } else {
-        let ends = ["/?(.*)", "/?.*", "(/.*)?", "(.*)", "(.+)", ".*", ".+"];
-        let rest = strip(regex, &ends).unwrap_or(regex);
-        (rest, Reach::Beginning)
+        let rest = strip(regex, &["/?(.*)", "/?.*", "(/.*)?", "(.*)", ".*"]);
+        // One character more than the beginning, for which a pattern has no word.
+        let more = || strip(regex, &["(.+)", ".+"]).filter(|_| !is_open);
+        (rest.or_else(more).unwrap_or(regex), Reach::Beginning)
     };
     let mut path = String::new();
     let mut characters = rest.chars();

@@ -11,7 +11,8 @@ use crate::export::traefik;
 use crate::pages::MAX_ANSWER_BYTES;
 
 /// Returns the names and contents of the Middlewares of a location's route, in the order in which they
-/// apply.
+/// apply. What a name says besides the host is in front of it: behind it, it may be part of another
+/// host's name.
 pub(super) fn of_location(
     plan: &HostPlan<'_>,
     at: usize,
@@ -33,7 +34,7 @@ pub(super) fn of_location(
         }
         let number = same.unwrap_or(at) + 1;
         middlewares.push((
-            format!("{name}-addresses-{number}"),
+            format!("addresses-{number}.{name}"),
             json!({ "ipAllowList": list }),
         ));
     }
@@ -42,14 +43,14 @@ pub(super) fn of_location(
         let empty = |header: &String| (header.clone(), json!(""));
         let removed: Map<String, Value> = plan.unknown_headers.iter().map(empty).collect();
         let spec = json!({ "headers": { "customRequestHeaders": removed } });
-        middlewares.push((format!("{name}-remove-headers"), spec));
+        middlewares.push((format!("remove-headers.{name}"), spec));
     }
     middlewares.push((name.clone(), gate(plan, settings)));
     let target = location.ingress.set("rewrite-target");
     let target = target.filter(|target| *target != location.path.text());
     if let Some((regex, replacement)) = target.and_then(|it| rewrite(location.path.text(), it)) {
         let spec = json!({ "replacePathRegex": { "regex": regex, "replacement": replacement } });
-        middlewares.push((format!("{name}-rewrite-{}", at + 1), spec));
+        middlewares.push((format!("rewrite-{}.{name}", at + 1), spec));
     }
     middlewares
 }

@@ -111,7 +111,7 @@ impl Objects {
                 for (at, rules) in routes.chunks(RULES_OF_A_ROUTE).enumerate() {
                     let name = match at {
                         0 => name.clone(),
-                        at => format!("{name}-{}", at + 1),
+                        at => format!("part-{}.{name}", at + 1),
                     };
                     let spec = json!({
                         "parentRefs": parents(settings),

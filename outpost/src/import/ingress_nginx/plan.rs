@@ -7,6 +7,7 @@ use super::documents::Documents;
 use super::host;
 use super::host_plan::{HostPlan, Sorted, Verdict};
 use super::ingress::Ingress;
+use super::protection;
 use super::settings::{Form, Settings};
 
 /// What becomes of the documents.
@@ -37,7 +38,8 @@ pub(super) fn of<'i>(documents: &'i Documents, settings: &Settings) -> Outcome<'
         }
         if ingress.hosts().next().is_none() {
             let title = ingress.title();
-            match annotations::protective(ingress).or_else(|| host::guard(ingress, documents)) {
+            match annotations::protective(ingress).or_else(|| protection::guard(ingress, documents))
+            {
                 Some(_) => outcome.refused.push(format!(
                     "{title}: it is protected, and has no rule with a host and a path"
                 )),
@@ -100,15 +102,14 @@ fn sorted<'i>(
     let mut sorted = Sorted::default();
     for ingress in &documents.ingresses {
         let title = ingress.title();
-        if !ingress.is_of_class(&settings.class) {
+        if ingress.class() != Some(&*settings.class) {
             sorted.foreign.push(ingress);
-            let classes: Vec<&str> = ingress.classes().collect();
             let protection = annotations::protective(ingress);
-            let is_protected = protection.is_some() || host::guard(ingress, documents).is_some();
-            if !classes.is_empty() {
-                let classes = classes.join(", ");
+            let is_protected =
+                protection.is_some() || protection::guard(ingress, documents).is_some();
+            if let Some(class) = ingress.class() {
                 outcome.skipped.push(format!(
-                    "{title}: of the class `{classes}`: `--class` names the class of this import"
+                    "{title}: of the class `{class}`: `--class` names the class of this import"
                 ));
             } else if is_protected {
                 outcome.refused.push(format!(
@@ -119,10 +120,7 @@ fn sorted<'i>(
             } else {
                 outcome.skipped.push(format!("{title}: it names no class"));
             }
-        } else if ingress
-            .label("acme.cert-manager.io/http01-solver")
-            .is_some()
-        {
+        } else if ingress.is_of_cert_manager() {
             sorted.foreign.push(ingress);
             outcome.skipped.push(format!(
                 "{title}: cert-manager removes it when it has the certificate"

@@ -191,7 +191,12 @@ fn global_authentication_protects_what_does_not_say_no() {
     for (annotations, expressed, refused, said) in [
         (&[][..], 1, 0, "was Authelia"),
         (&[("enable-global-auth", "true")], 1, 0, "was Authelia"),
-        (&[("enable-global-auth", "no idea")], 1, 0, "was Authelia"),
+        (
+            &[("enable-global-auth", "no idea")],
+            0,
+            1,
+            "neither `true` nor `false`",
+        ),
         (
             &[("enable-global-auth", "false")],
             0,
@@ -337,7 +342,11 @@ fn paths_are_matched_as_before() {
 #[test]
 fn each_annotation_without_an_equal_has_a_line() {
     for (key, _) in super::annotations::EXTERNAL {
-        let value = if *key == "auth-url" { URL.1 } else { "X-Own" };
+        let value = match *key {
+            "auth-url" => URL.1,
+            "enable-global-auth" => "true",
+            _ => "X-Own",
+        };
         let text = imported(&ingress(&[URL, (key, value)], "/"), Form::Annotations).text;
         assert!(text.contains(&format!("# - {key}: ")), "{key}: {text}");
         // `kubectl apply` would keep what is not there.
@@ -409,6 +418,7 @@ fn a_mistake_is_named_with_its_place_and_without_the_lines_around() {
 }
 
 mod hosts;
+mod protected;
 
 /// Where Traefik asks the outpost, no plugin removes what clients may not say.
 #[test]

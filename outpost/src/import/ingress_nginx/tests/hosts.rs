@@ -3,20 +3,20 @@
 use super::*;
 
 /// An Ingress of `wiki.example.com` with this name, annotations, path and its type.
-fn part(name: &str, annotations: &[(&str, &str)], path: &str, kind: &str) -> Value {
+pub(super) fn part(name: &str, annotations: &[(&str, &str)], path: &str, kind: &str) -> Value {
     let mut object: Value = serde_json::from_str(&ingress(annotations, path)).expect("JSON");
     object["metadata"]["name"] = name.into();
     object["spec"]["rules"][0]["http"]["paths"][0]["pathType"] = kind.into();
     object
 }
 
-fn imported_all(parts: &[Value], form: Form) -> Imported {
+pub(super) fn imported_all(parts: &[Value], form: Form) -> Imported {
     let text: Vec<String> = parts.iter().map(Value::to_string).collect();
     imported(&text.join("\n---\n"), form)
 }
 
 /// Returns the rules of the plugin.
-fn rules(text: &str) -> Value {
+pub(super) fn rules(text: &str) -> Value {
     let objects = objects(text);
     let mut plugins = objects.iter().map(|it| &it["spec"]["plugin"]["gatepost"]);
     let plugin = plugins.find(|it| it.is_object()).expect("a plugin");
@@ -295,7 +295,7 @@ fn what_is_rewritten_is_rewritten_after_the_decision() {
         names,
         [
             "gatepost-wiki.example.com",
-            "gatepost-wiki.example.com-rewrite-1"
+            "rewrite-1.gatepost-wiki.example.com"
         ]
     );
     assert!(text.contains("/${2}"), "{text}");
