@@ -2,7 +2,7 @@
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
-use alloc::string::String;
+use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
 use gatepost_session::{Claims, StandardText, TextList, visible_without};
@@ -255,13 +255,15 @@ impl HeaderRules {
     ///
     /// Upstreams that hand headers on as environment variables (RFC 3875 §4.1.18) read every
     /// character but letters and digits as `_`, so `X_Auth.Username` arrives as `X-Auth-Username`.
-    /// Names are therefore compared without case and with all such characters alike.
+    /// Names are therefore compared without case and with all such characters alike. Those that only
+    /// proxies say (`X-Forwarded-Prefix`) are a client's in every spelling but the proxies' own.
     pub fn owns(&self, name: &[u8]) -> bool {
         let own = self.shapes.may_be(name)
             && (self.sets(name)
                 || self.spells_api_key(name)
                 || other_systems::is_name(name, self.guards_methods));
-        (own || other_systems::has_prefix(name)) && !self.passes(name)
+        ((own || other_systems::has_prefix(name)) && !self.passes(name))
+            || other_systems::is_alias_of_proxies(name)
     }
 
     fn spells_api_key(&self, name: &[u8]) -> bool {
@@ -307,6 +309,27 @@ impl HeaderRules {
             .filter(|name| self.owns(name.as_bytes()) && !self.sets(name.as_bytes()))
             .filter(|name| !self.spells_api_key(name.as_bytes()))
             .chain(own)
+    }
+
+    /// Returns all known names of headers that a proxy has to remove which takes no pattern and removes
+    /// none of a client by itself: [`Self::withheld`], the members of whole families, and what only
+    /// proxies say.
+    pub fn removed_by_name(&self) -> impl Iterator<Item = String> {
+        let canonical =
+            |name: &str| HeaderName::new(name).map_or_else(|_| name.to_string(), String::from);
+        let others = other_systems::names(self.guards_methods).map(canonical);
+        let others = others.chain(other_systems::MEMBERS.map(String::from));
+        let others = others.filter(|name| self.owns(name.as_bytes()));
+        let forwarded = other_systems::FORWARDED.map(String::from).into_iter();
+        let forwarded = forwarded.filter(|name| !self.passes(name.as_bytes()));
+        let mut all: Vec<String> = self.withheld().map(String::from).collect();
+        for name in others.chain(forwarded) {
+            let is_new = !all.iter().any(|own| own.eq_ignore_ascii_case(&name));
+            if is_new && !self.sets(name.as_bytes()) && !self.spells_api_key(name.as_bytes()) {
+                all.push(name);
+            }
+        }
+        all.into_iter()
     }
 
     /// Returns the names of the headers that may be set, in a stable order.

@@ -25,6 +25,19 @@ impl Gunicorn {
     ///
     /// When it is not installed or does not become ready.
     pub fn start(port: u16, logs: &Path) -> Result<Self> {
+        Self::serving("application", port, logs)
+    }
+
+    /// Starts it with an application that takes the prefix in `X-Forwarded-Prefix` away from its path.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::start`].
+    pub fn behind_prefix(port: u16, logs: &Path) -> Result<Self> {
+        Self::serving("behind_prefix", port, logs)
+    }
+
+    fn serving(application: &str, port: u16, logs: &Path) -> Result<Self> {
         let url = Url::parse(&format!("http://127.0.0.1:{port}/"))?;
         let mut command = Command::new(PythonPackage::GUNICORN.locate()?);
         command
@@ -32,7 +45,7 @@ impl Gunicorn {
             .arg(format!("127.0.0.1:{port}"))
             .arg("--chdir")
             .arg(layout::root().join("e2e/gunicorn"))
-            .arg("app:application");
+            .arg(format!("app:{application}"));
         let service =
             Service::new("gunicorn", command, logs).answering(url.clone(), StatusCode::OK);
         service.start()?;

@@ -7,6 +7,7 @@ mod fronts;
 mod hosts;
 mod limits;
 mod questions;
+mod removed;
 mod requests;
 mod said;
 mod sent;

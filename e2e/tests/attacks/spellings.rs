@@ -200,13 +200,18 @@ fn names_and_cookies_mean_the_same_through_every_proxy() -> Result<()> {
 
 fn no_other_spelling_arrives(site: &Site, front: &str, host: &str, cookie: &str) -> Result<()> {
     for c in "!#$%&'*+.^_`|~".chars() {
-        let names: String = ["Auth-Username", "Auth-Groups", "Forwarded-User"]
-            .into_iter()
-            .map(|name| {
-                let all = name.replace('-', &c.to_string());
-                format!("X{c}{all}: mallory\r\nX-{all}: mallory\r\nx{c}{name}: mallory\r\n")
-            })
-            .collect();
+        let names: String = [
+            "Auth-Username",
+            "Auth-Groups",
+            "Forwarded-User",
+            "Forwarded-Prefix",
+        ]
+        .into_iter()
+        .map(|name| {
+            let all = name.replace('-', &c.to_string());
+            format!("X{c}{all}: mallory\r\nX-{all}: mallory\r\nx{c}{name}: mallory\r\n")
+        })
+        .collect();
         let text = format!(
             "GET /x HTTP/1.1\r\nHost: {host}\r\nCookie: {cookie}\r\nConnection: close\r\n{names}\r\n"
         );

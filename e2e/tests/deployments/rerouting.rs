@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use gatepost_e2e::programs::gunicorn::Gunicorn;
-use gatepost_e2e::proxies::{Traefik, service};
+use gatepost_e2e::proxies::{Nginx, Traefik, service};
 use gatepost_e2e::{Answer, Client, Site, ports};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -13,9 +13,9 @@ use crate::plugin::middlewares;
 
 /// Returns the path that the application behind gunicorn is asked for, by a client that says in a header
 /// which beginning of the path is not the application's.
-fn path_read(url: &Url) -> Result<String> {
+fn path_read(url: &Url, header: &str) -> Result<String> {
     let request = Client::new()?.fetch(Method::GET, url);
-    let answer = Answer::read(request.header("SCRIPT_NAME", "/public").send()?)?;
+    let answer = Answer::read(request.header(header, "/public").send()?)?;
     assert_eq!(answer.status, StatusCode::OK, "{url}");
     Ok(answer.body)
 }
@@ -27,7 +27,10 @@ fn path_read(url: &Url) -> Result<String> {
 fn a_client_has_gunicorn_read_no_other_path() -> Result<()> {
     let site = checks::site("deploy/outpost/single.yaml").start()?;
     let gunicorn = Gunicorn::start(ports::free()?, site.folder())?;
-    assert_eq!(path_read(&gunicorn.url().join("public/admin")?)?, "/admin");
+    assert_eq!(
+        path_read(&gunicorn.url().join("public/admin")?, "SCRIPT_NAME")?,
+        "/admin"
+    );
     let services = service("wiki", gunicorn.url().as_str());
     let changed = |mut changes: Value| {
         changes["http"]["services"] = services.clone();
@@ -50,12 +53,65 @@ fn a_client_has_gunicorn_read_no_other_path() -> Result<()> {
             .route_with(dynamic, &changed(changes))?
             .start(&["wiki"])?;
         assert_eq!(
-            path_read(&site.url("wiki", "/public/admin")?)?,
+            path_read(&site.url("wiki", "/public/admin")?, "SCRIPT_NAME")?,
             "/public/admin"
         );
         drop(traefik);
         remove(&site)?;
     }
+    Ok(())
+}
+
+/// Row A9: an application takes `X-Forwarded-Prefix` away from its path, and `/public/admin` becomes
+/// `/admin`. Through Traefik, which removes that header of clients, and nginx, which does not.
+#[test]
+#[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
+fn a_client_has_an_application_take_no_prefix_away() -> Result<()> {
+    const PREFIX: &str = "X-Forwarded-Prefix";
+    let site = checks::site("deploy/outpost/single.yaml").start()?;
+    let gunicorn = Gunicorn::behind_prefix(ports::free()?, site.folder())?;
+    let direct = gunicorn.url().join("public/admin")?;
+    assert_eq!(path_read(&direct, PREFIX)?, "/admin");
+    let page = site.url("wiki", "/public/admin")?;
+    let mut changes = middlewares(&["wiki-gatepost"], &json!({ "public": checks::PUBLIC }));
+    changes["http"]["services"] = service("wiki", gunicorn.url().as_str());
+    let traefik = Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?
+        .route_with("deploy/traefik/dynamic/plugin-single.yaml", &changes)?
+        .start(&["wiki"])?;
+    assert_eq!(path_read(&page, PREFIX)?, "/public/admin");
+    drop(traefik);
+
+    let listen = format!("listen {};", site.ports().web);
+    let servers = site.fitted("deploy/nginx/single.conf", &[("listen 80;", &listen)])?;
+    let app = format!("proxy_pass http://127.0.0.1:{};", site.ports().wiki);
+    let own = format!(
+        "proxy_pass {};",
+        gunicorn.url().as_str().trim_end_matches('/')
+    );
+    assert!(servers.contains(&app), "{servers}");
+    let _nginx = Nginx::start_with(&site, &servers.replace(&app, &own), &["wiki"])?;
+    assert_eq!(path_read(&page, PREFIX)?, "/public/admin");
+    Ok(())
+}
+
+/// What Traefik's own middleware says of the prefix reaches the application through the plugin.
+#[test]
+#[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
+fn the_prefix_that_traefik_takes_away_reaches_the_application() -> Result<()> {
+    let site = checks::site("deploy/outpost/single.yaml").start()?;
+    let mut changes = middlewares(&["wiki-gatepost"], &json!({ "public": ["/page"] }));
+    changes["http"]["middlewares"]["strip"] = json!({ "stripPrefix": { "prefixes": ["/own"] } });
+    changes["http"]["routers"] = json!({ "wiki": { "middlewares": ["strip", "wiki-gatepost"] } });
+    let _traefik = Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?
+        .route_with("deploy/traefik/dynamic/plugin-single.yaml", &changes)?
+        .start(&["wiki"])?;
+    let request = Client::new()?.fetch(Method::GET, &site.url("wiki", "/own/page")?);
+    let request = request.header("X.Forwarded.Prefix", "/other");
+    assert_eq!(request.send()?.status(), StatusCode::OK);
+    let seen = site.wiki();
+    let seen = seen.last().expect("the application was asked");
+    assert_eq!(seen.header("x-forwarded-prefix"), Some("/own"));
+    assert_eq!(seen.header("x.forwarded.prefix"), None);
     Ok(())
 }
 

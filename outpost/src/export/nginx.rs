@@ -24,6 +24,8 @@ struct Server {
     /// None for the outpost's own host.
     upstream: Option<String>,
     headers: Vec<Header>,
+    /// The names of headers that no client may send.
+    removed: Vec<String>,
     /// Whether `Authorization` comes from the outpost: the client's may be for that alone.
     authorization: bool,
 }
@@ -77,6 +79,7 @@ fn of_application(application: &ApplicationSettings) -> Vec<Server> {
             _ => url.to_string(),
         }),
         headers: headers(application),
+        removed: application.headers.removed_by_name().collect(),
         authorization: application.takes_authorization_over(),
     };
     let own_host =
@@ -91,15 +94,12 @@ fn of_application(application: &ApplicationSettings) -> Vec<Server> {
 
 fn headers(application: &ApplicationSettings) -> Vec<Header> {
     let rules = &application.headers;
-    let names = rules.names().map(|name| name.as_str());
-    // The variable of a header that the outpost never sets is empty, and then nginx sends no such
-    // header.
-    names
-        .chain(rules.withheld())
+    rules
+        .names()
         .map(|name| {
-            let word = name.to_ascii_lowercase().replace('-', "_");
+            let word = name.as_str().to_ascii_lowercase().replace('-', "_");
             Header {
-                name: name.to_owned(),
+                name: name.to_string(),
                 variable: format!("gatepost_{word}"),
                 upstream: word,
             }

@@ -39,6 +39,7 @@ fn names() -> Vec<String> {
         "X-Forwarded-Login",
         "X-Forwarded-User",
         "X-Forwarded-For",
+        "X-Forwarded-Prefix",
         "X-Forwarded-Host",
         "Tailscale-User-Login",
         "Oidc-Claim-Sub",
@@ -84,6 +85,7 @@ fn the_pattern_has_what_these_rules_own_and_no_more() {
             ],
             &["X-Webauth-User", "X-Webauth-Use", "X-Webauth-U-Ser"],
             &["X-Forwarded-User", "Script-Name", "X-Wiki-Key"],
+            &["X-Forwarded-Prefix"],
         ] {
             let rules = HeaderRules::new(HeaderSettings {
                 claims: vec![

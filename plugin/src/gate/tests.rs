@@ -63,6 +63,8 @@ fn a_session_in_force_reaches_the_application_with_its_identity_only() {
         )
         .with("X-Auth-Username", "mallory")
         .with("X_Auth_Groups", "admins")
+        .with("X.Forwarded.Prefix", "/public")
+        .with("X-Forwarded-Prefix", "/wiki")
         .with("x.forwarded~user", "0")
         .with("X-Forwarded-Groups", "admins")
         .with("X-Forwarded-Access-Token", "made-up")
@@ -83,6 +85,8 @@ fn a_session_in_force_reaches_the_application_with_its_identity_only() {
         ("X_Auth_Request.User", None),
         ("Remote-User", None),
         ("X_Auth_Groups", None),
+        ("X.Forwarded.Prefix", None),
+        ("X-Forwarded-Prefix", Some("/wiki")),
         ("x.forwarded~user", None),
         ("X-Gatepost-Verdict", None),
         ("Connection", Some("keep-alive")),

@@ -109,6 +109,109 @@ pub(super) const USUAL: [&str; 30] = [
     "X-Script-Name",
 ];
 
+/// Members of the families ([`PREFIXES`]) that the systems' documentation names, for a proxy that can
+/// remove no family.
+pub(super) const MEMBERS: [&str; 59] = [
+    "X-Gatepost-Verdict",
+    "X-Gatepost-Require",
+    "Remote-Roles",
+    "X-Remote-Groups",
+    "X-Remote-Uid",
+    "X-Remote-Email",
+    "X-Remote-Name",
+    "X-Webauth-Name",
+    "X-Webauth-Fullname",
+    "X-Webauth-Groups",
+    "X-Webauth-Role",
+    "X-Authentik-Entitlements",
+    "X-Authentik-Jwt",
+    "X-Auth-Request-Roles",
+    "X-Authenticated-User",
+    "X-Authenticated-Userid",
+    "X-Authenticated-Email",
+    "X-Authenticated-Groups",
+    "X-Authenticated-Scope",
+    "X-Vouch-User",
+    "X-Vouch-Success",
+    "X-Vouch-Idp-Claims-Email",
+    "X-Vouch-Idp-Claims-Groups",
+    "X-Vouch-Idp-Accesstoken",
+    "X-Vouch-Idp-Idtoken",
+    "X-Pomerium-Jwt-Assertion",
+    "X-Pomerium-Claim-Email",
+    "X-Pomerium-Claim-Groups",
+    "X-Pomerium-Claim-Name",
+    "X-Pomerium-Claim-User",
+    "X-Goog-Authenticated-User-Email",
+    "X-Goog-Authenticated-User-Id",
+    "X-Goog-Iap-Jwt-Assertion",
+    "X-Ms-Client-Principal-Id",
+    "X-Ms-Client-Principal-Idp",
+    "X-Ms-Client-Principal-Name",
+    "X-Ms-Token-Aad-Access-Token",
+    "X-Ms-Token-Aad-Id-Token",
+    "X-Amzn-Oidc-Accesstoken",
+    "X-Amzn-Oidc-Data",
+    "X-Amzn-Oidc-Identity",
+    "X-Consumer-Id",
+    "X-Consumer-Username",
+    "X-Consumer-Custom-Id",
+    "X-Consumer-Groups",
+    "X-Credential-Identifier",
+    "X-Credential-Username",
+    "Cf-Access-Authenticated-User-Email",
+    "Cf-Access-Jwt-Assertion",
+    "Tailscale-User-Login",
+    "Tailscale-User-Name",
+    "Oidc-Claim-Sub",
+    "Oidc-Claim-Email",
+    "Oidc-Claim-Groups",
+    "Oidc-Claim-Name",
+    "Oidc-Claim-Preferred-Username",
+    "Oidc-Claim-Roles",
+    "Oidc-Access-Token",
+    "Oidc-Id-Token",
+];
+
+/// Headers that proxies say to each other and to applications: a prefix, path, method, scheme, host or
+/// address. Traefik's entry points remove those in `X-Forwarded-…` from peers that they do not trust,
+/// and Traefik sets some of them itself, so the plugin leaves them alone in this spelling; another
+/// proxy has to remove or set them.
+pub(super) const FORWARDED: [&str; 9] = [
+    "X-Forwarded-Prefix",
+    "X-Forwarded-Uri",
+    "X-Forwarded-Method",
+    "X-Forwarded-Server",
+    "X-Forwarded-Port",
+    "X-Forwarded-Ssl",
+    "X-Forwarded-Scheme",
+    "X-Real-Ip",
+    "Forwarded",
+];
+
+/// How the names begin that only proxies say, in the one spelling in which they do.
+const PROXIES: &str = "x-forwarded-";
+
+/// The patterns of [`is_alias_of_proxies`], without regard to case.
+pub(super) const PROXIES_ALIASES: [&str; 3] = [
+    "x[^a-z0-9-]forwarded[^a-z0-9]",
+    "x-forwarded[^a-z0-9-]",
+    "x-forwarded-.*[^a-z0-9-]",
+];
+
+/// Returns whether a name is one of those that only proxies say, in a spelling in which none does:
+/// `X.Forwarded.Prefix`. Traefik's entry points look for `-` and `_` alone, and some servers read every
+/// such character as `_`.
+pub(super) fn is_alias_of_proxies(name: &[u8]) -> bool {
+    let start = name.get(..PROXIES.len());
+    // The third character rules most names out.
+    matches!(name, [_, _, b'f' | b'F', ..])
+        && start.is_some_and(|start| same_folded(start, PROXIES))
+        && name
+            .iter()
+            .any(|byte| !byte.is_ascii_alphanumeric() && *byte != b'-')
+}
+
 /// The shapes of [`NAMES`].
 pub(super) const SHAPES: Shapes = {
     let mut shapes = Shapes::NONE;
@@ -180,6 +283,13 @@ mod tests {
         for name in METHOD_OVERRIDES {
             assert!(is_name(name.as_bytes(), true), "{name}");
             assert!(!is_name(name.as_bytes(), false), "{name}");
+        }
+    }
+
+    #[test]
+    fn each_member_is_of_a_family() {
+        for name in MEMBERS {
+            assert!(has_prefix(name.as_bytes()), "{name}");
         }
     }
 }

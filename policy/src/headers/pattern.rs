@@ -6,7 +6,7 @@ use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
 use super::HeaderRules;
-use super::other_systems::{self, PREFIXES};
+use super::other_systems::{self, PREFIXES, PROXIES_ALIASES};
 use crate::header_name::HeaderName;
 
 /// What upstreams may read as the `-` of a name, in a pattern that does not tell letters' case.
@@ -16,7 +16,7 @@ impl HeaderRules {
     /// Returns a regular expression (RE2, as Traefik reads it) that matches the names that
     /// [`Self::owns`] has, in every spelling, and no other.
     pub fn owned_pattern(&self) -> String {
-        let mut parts = Vec::new();
+        let mut parts: Vec<String> = PROXIES_ALIASES.map(String::from).into();
         for prefix in PREFIXES {
             let passing: Vec<String> = self
                 .pass_through

@@ -295,6 +295,74 @@ fn a_client_says_no_other_path_and_no_other_method_where_rules_ask_for_methods()
     assert_eq!(withheld(&rules(&preflights, &[])).len(), 3);
 }
 
+/// Traefik's entry points remove `X-Forwarded-Prefix` and `X_Forwarded_Prefix` of clients, and its
+/// `StripPrefix` sets the former; a server that reads `.` as `_` takes a client's third spelling for it.
+#[test]
+fn what_only_proxies_say_is_a_clients_in_every_spelling_but_theirs() {
+    let kept = HeaderRules::new(HeaderSettings {
+        pass_through: HeaderName::new("x-forwarded-prefix").into_iter().collect(),
+        ..HeaderSettings::of(Preset::None, "wiki")
+    });
+    for rules in [
+        HeaderRules::new(HeaderSettings::of(Preset::None, "wiki")),
+        kept,
+    ] {
+        for name in ["Prefix", "Host", "Proto", "For", "Uri", "Anything-Else"] {
+            let proxies = format!("X-Forwarded-{name}");
+            assert!(!rules.owns(proxies.as_bytes()), "{proxies}");
+            assert!(!rules.owns(proxies.to_lowercase().as_bytes()), "{proxies}");
+            for sign in "!#$%&'*+.^_`|~".chars() {
+                for own in [
+                    format!("x{sign}forwarded-{name}"),
+                    format!("X-Forwarded{sign}{name}"),
+                    proxies.replace('-', &format!("{sign}")),
+                ] {
+                    assert!(rules.owns(own.as_bytes()), "{own}");
+                }
+            }
+        }
+        for name in [
+            "X-Forwarded",
+            "x_forwarded",
+            "X-Forward.ed-For",
+            "Y_Forwarded_For",
+        ] {
+            assert!(!rules.owns(name.as_bytes()), "{name}");
+        }
+    }
+}
+
+/// A proxy that takes no pattern removes each name that is known.
+#[test]
+fn all_known_names_can_be_removed_one_by_one() {
+    let name = |text| HeaderName::new(text).expect("name");
+    let rules = HeaderRules::new(HeaderSettings {
+        pass_through: vec![name("x-real-ip"), name("cf-access-jwt-assertion")],
+        api_key: Some(name("x-wiki-key")),
+        ..HeaderSettings::of(Preset::Gatepost, "wiki")
+    });
+    let removed: Vec<String> = rules.removed_by_name().collect();
+    for name in [
+        "X-Forwarded-Prefix",
+        "Forwarded",
+        "X-Auth-Roles",
+        "X-Forwarded-Login",
+        "X-Ms-Client-Principal-Name",
+        "X-Gatepost-Verdict",
+        "X-Script-Name",
+        "X-Wiki-Key",
+    ] {
+        assert!(removed.iter().any(|own| own == name), "{name}: {removed:?}");
+    }
+    for name in ["X-Real-Ip", "Cf-Access-Jwt-Assertion", "X-Auth-Username"] {
+        assert!(removed.iter().all(|own| own != name), "{name}: {removed:?}");
+    }
+    let mut once: Vec<String> = removed.iter().map(|name| name.to_lowercase()).collect();
+    once.sort();
+    once.dedup();
+    assert_eq!(once.len(), removed.len());
+}
+
 /// A header of a length that no other of ours has is ours as well.
 #[test]
 fn a_constant_header_is_ours_whatever_its_length() {

@@ -118,7 +118,8 @@ The pattern has the headers of other systems too, whatever `headers.preset` is, 
 {{- range $headers.keep -}}
 {{- $kept = append $kept (lower . | replace "-" ".") -}}
 {{- end -}}
-{{- $families := list -}}
+{{- /* What only proxies say, in a spelling in which none does: Traefik's entry points know `-` and `_` alone. */ -}}
+{{- $families := list "x[^a-z0-9-]forwarded[^a-z0-9]" "x-forwarded[^a-z0-9-]" "x-forwarded-.*[^a-z0-9-]" -}}
 {{- range $family := list "x.gatepost." "remote." "x.remote." "x.webauth." "x.authentik." "x.auth.request." "x.authenticated." "x.vouch." "x.pomerium." "x.goog.authenticated.user." "x.goog.iap." "x.ms.client.principal." "x.ms.token." "x.amzn.oidc." "x.consumer." "x.credential." "cf.access." "tailscale.user." "oidc." -}}
 {{- $inside := list -}}
 {{- range $kept -}}

@@ -1,0 +1,138 @@
+//! Every header of the one list that no client may say, through every configuration that the docs show:
+//! none reaches an application as the client wrote it.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context as _, Result, ensure};
+use gatepost_e2e::Site;
+use gatepost_e2e::clients::raw_http1::RawConnection;
+use gatepost_e2e::proxies::{IngressNginx, Nginx};
+use gatepost_policy::{HeaderRules, HeaderSettings, Policy, Preset};
+use serde_json::json;
+
+use crate::shown;
+use crate::spellings::session;
+
+/// The public paths, with a rule for a method, by which the plugin and exports guard methods.
+const PUBLIC: &[&str] = &["/public/*", "GET=/hook"];
+
+/// HAProxy takes at most some hundred headers.
+const AT_ONCE: usize = 40;
+
+/// What Traefik hands on as it comes. Traefik itself says the scheme in `X-Forwarded-Proto`, and the host in
+/// `X-Forwarded-Host`.
+const LEFT_BY_TRAEFIK: [&str; 3] = ["x-forwarded-ssl", "x-forwarded-scheme", "forwarded"];
+
+/// Names that a client says and only a proxy may.
+const SET: [&str; 3] = ["X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"];
+
+fn names() -> Vec<String> {
+    let rules = HeaderRules::new(HeaderSettings::of(Preset::Gatepost, "wiki"));
+    let rules = rules.guarding(&Policy::default(), true);
+    let own = rules.names().map(ToString::to_string);
+    let all = own.chain(rules.removed_by_name());
+    // A client's `X-Gatepost-Require` asks for more: such a request is refused where it arrives at the
+    // outpost.
+    let all = all.filter(|name| name != "X-Gatepost-Require");
+    all.chain(SET.map(String::from)).collect()
+}
+
+/// Returns the names of which the client's value reached the application, from a client with and without a
+/// session.
+fn arrived(site: &Site, path: &str, cookie: &str) -> Result<BTreeSet<String>> {
+    let host = site.url("wiki", "/")?;
+    let host = host.host_str().context("a host")?;
+    let host = format!("{host}:{}", site.ports().web);
+    let names = names();
+    let mut arrived = BTreeSet::new();
+    for some in names.chunks(AT_ONCE) {
+        for session in ["", cookie] {
+            let mut headers = vec![("Host", &*host), ("Cookie", session)];
+            headers.extend(some.iter().map(|name| (name.as_str(), "mallory")));
+            let before = site.wiki().len();
+            let mut connection = RawConnection::connect(site.ports().web)?;
+            connection.request(&format!("GET {path}"), &headers)?;
+            let status = connection.head()?.status;
+            ensure!(status == 200, "{status}: {some:?}");
+            let seen = site.wiki().split_off(before);
+            let seen = seen.first().context("the application was asked")?;
+            let said = seen.headers.iter();
+            // Where a proxy adds to a list, what it adds itself is the last of it.
+            let said = said.filter(|(_, values)| values.iter().any(|own| own.ends_with("mallory")));
+            arrived.extend(said.map(|(name, _)| name.to_ascii_lowercase()));
+        }
+    }
+    Ok(arrived)
+}
+
+/// Returns what has arrived, as a line for a message, if anything has but for what is `left`.
+fn arrivals(site: &Site, path: &str, name: &str, left: &[&str]) -> Result<Option<String>> {
+    let cookie = session(site, "wiki").context(name.to_owned())?;
+    let mut arrived = arrived(site, path, &cookie).context(name.to_owned())?;
+    arrived.retain(|name| !left.contains(&name.as_str()));
+    let any = !arrived.is_empty();
+    Ok(any.then(|| format!("{name}: {arrived:?}")))
+}
+
+fn nothing_arrives_with(outpost: &str) -> Result<()> {
+    let site = Site::builder(outpost)
+        .applications(&json!({ "public": PUBLIC }))
+        .start()?;
+    let mut all = Vec::new();
+    for shown in shown::with_outpost(outpost) {
+        let _running = shown.start(&site, PUBLIC).context(shown.name)?;
+        let left: &[&str] = if shown.is_traefik() {
+            &LEFT_BY_TRAEFIK
+        } else {
+            &[]
+        };
+        all.extend(arrivals(&site, "/public/x", shown.name, left)?);
+    }
+    assert!(all.is_empty(), "{}", all.join("\n"));
+    Ok(())
+}
+
+/// Row A9: in front of one application.
+#[test]
+#[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
+fn no_client_says_what_only_proxies_say_at_one_application() -> Result<()> {
+    nothing_arrives_with(shown::SINGLE)
+}
+
+/// Row A9: in front of a domain.
+#[test]
+#[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
+fn no_client_says_what_only_proxies_say_at_a_domain() -> Result<()> {
+    nothing_arrives_with(shown::DOMAIN)
+}
+
+/// Row A9: behind what `gatepost export nginx` prints.
+#[test]
+#[ignore = "needs nginx and an OpenID provider: cargo xtask test"]
+fn no_client_says_what_only_proxies_say_behind_an_exported_nginx() -> Result<()> {
+    let site = Site::builder("deploy/outpost/control-plane.yaml")
+        .applications(&json!({ "public": ["/healthz", "POST=/hook"] }))
+        .start()?;
+    let text = site.printed(&["export", "nginx"])?.0;
+    let _nginx = Nginx::start_with(&site, &text, &["wiki"])?;
+    assert_eq!(arrivals(&site, "/healthz", "export", &[])?, None);
+    Ok(())
+}
+
+/// Row A9: behind ingress-nginx, by the annotations that the docs show.
+#[test]
+#[ignore = "needs nginx and an OpenID provider: cargo xtask test"]
+fn no_client_says_what_only_proxies_say_behind_ingress_nginx() -> Result<()> {
+    for (outpost, file) in [
+        (shown::SINGLE, "deploy/kubernetes/ingress-nginx/single.yaml"),
+        (shown::DOMAIN, "deploy/kubernetes/ingress-nginx/domain.yaml"),
+    ] {
+        let site = Site::builder(outpost)
+            .applications(&json!({ "public": PUBLIC }))
+            .redirects_everyone()
+            .start()?;
+        let _nginx = IngressNginx::start(&site, file, &["wiki"])?;
+        assert_eq!(arrivals(&site, "/public/x", file, &[])?, None);
+    }
+    Ok(())
+}
