@@ -14,6 +14,7 @@ use crate::world::{KEY_A, World, configuration};
 mod attacks;
 mod links;
 mod machines;
+mod tabs;
 mod users;
 
 const HOST: &str = "app.example.com";

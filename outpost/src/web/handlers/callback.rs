@@ -220,6 +220,24 @@ async fn complete(
             }
             Checked::Refused(denied) => return Ok(Outcome::Denied(*denied).into()),
         }
+    } else if !silent {
+        // What another tab has begun meanwhile is the user's later word. A session from before is not: that
+        // this sign-in began means that it did not do.
+        let live = session(context, application, &candidates).await?;
+        let began = context.now().as_seconds().saturating_sub(age);
+        if let Some(live) = live.filter(|live| live.created.as_seconds() >= began) {
+            check_same_user(&live, &signed_in.identity)?;
+            if step_up::is_to_stay(context, application, &signed_in, &live)? {
+                tracing::info!(
+                    application = %application.audience(),
+                    session = live.id.as_str(),
+                    "a sign-in that began before the browser's session brought a weaker one: the \
+                     session goes on"
+                );
+                let to = return_to.as_str().to_owned();
+                return Ok(Outcome::Redirect { to }.into());
+            }
+        }
     }
     let identity = signed_in.identity.clone();
     let issued = context
@@ -277,9 +295,22 @@ fn check_user(
     live: Option<&SessionRecord>,
     new: &Identity,
 ) -> Result<(), Failure> {
-    let is_new = |issuer: &str, subject: &str| issuer == new.issuer && subject == new.subject;
-    let is_lives = live.is_none_or(|live| is_new(&live.identity.issuer, &live.identity.subject));
-    (is_lives && is_new(&step_up.issuer, &step_up.subject))
+    if let Some(live) = live {
+        check_same_user(live, new)?;
+    }
+    (step_up.issuer == new.issuer && step_up.subject == new.subject)
+        .then_some(())
+        .ok_or(Failure::OtherUser)
+}
+
+/// Checks that the user who has signed in is the one whose session the browser has.
+///
+/// # Errors
+///
+/// [`Failure::OtherUser`].
+fn check_same_user(live: &SessionRecord, new: &Identity) -> Result<(), Failure> {
+    let own = &live.identity;
+    (own.issuer == new.issuer && own.subject == new.subject)
         .then_some(())
         .ok_or(Failure::OtherUser)
 }

@@ -5,18 +5,18 @@ use super::*;
 const SIGN_OUT: &str = "akprox&#x2f;sign_out";
 
 /// Has the provider sign Bob in from now on, with this class.
-fn bob(world: &World, acr: &str) -> Value {
+pub(super) fn bob(world: &World, acr: &str) -> Value {
     world.provider.script().userinfo = json!({"sub": "bob-id", "groups": ["staff"]});
     json!({"sub": "bob-id", "preferred_username": "bob", "acr": acr})
 }
 
 /// Has the provider sign Alice in again.
-fn alice(world: &World, acr: &str) -> Value {
+pub(super) fn alice(world: &World, acr: &str) -> Value {
     world.provider.script().userinfo = json!({"sub": "alice-id", "groups": ["staff"]});
     json!({"sub": "alice-id", "preferred_username": "alice", "acr": acr})
 }
 
-async fn user_of(world: &World, browser: &Browser<'_>) -> Option<String> {
+pub(super) async fn user_of(world: &World, browser: &Browser<'_>) -> Option<String> {
     let asked = Asked::fetch(HOST, "/x").by(browser);
     let reply = asked.ask(world, "auth/traefik").await;
     reply.header("x-auth-username").map(str::to_owned)

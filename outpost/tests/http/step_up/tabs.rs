@@ -1,0 +1,85 @@
+//! Sign-ins in several tabs: one that began before a session comes back after it.
+
+use super::users::{alice, bob, user_of};
+use super::*;
+
+/// Begins a sign-in, whose user the provider describes so, and gives the URL that leads back.
+async fn begin(world: &World, browser: &mut Browser<'_>, path: &str, claims: Value) -> String {
+    says(world, claims);
+    let start = format!("{START}?rd={path}");
+    browser.begin(&start).await.as_str().to_owned()
+}
+
+/// The callback that comes last does not take a second factor away, nor a recent sign-in.
+#[tokio::test]
+async fn a_sign_in_that_began_before_takes_no_stronger_sessions_place() {
+    for (strong, weak, path) in [
+        (json!({"acr": "gold"}), json!({"acr": "silver"}), "/vault/x"),
+        (json!({"amr": ["otp"]}), json!({"amr": ["pwd"]}), "/otp/x"),
+    ] {
+        let world = World::with(RULES).await;
+        let mut browser = world.browser();
+        let late = begin(&world, &mut browser, "/late", weak.clone()).await;
+        world.wait(5);
+        says(&world, strong);
+        browser.sign_in(START).await.expect(302);
+        opens(&world, &browser, path).await;
+        says(&world, weak);
+        let reply = browser.load(&late).await.expect(302);
+        assert_eq!(reply.location(), format!("{ORIGIN}/late"));
+        assert!(!reply.sets_session(), "{reply:?}");
+        opens(&world, &browser, path).await;
+    }
+}
+
+/// The same where the other tab has stepped up the session of a third.
+#[tokio::test]
+async fn a_sign_in_that_began_before_takes_no_step_ups_place() {
+    let world = World::with(RULES).await;
+    let mut browser = world.browser();
+    let late = begin(&world, &mut browser, "/late", json!({"acr": "silver"})).await;
+    browser.sign_in(START).await.expect(302);
+    let start = format!("{START}?rd=/vault/x&step_up=GET");
+    let reply = step_up(&world, &mut browser, &start, json!({"acr": "gold"})).await;
+    assert!(reply.expect(302).sets_session());
+    says(&world, json!({"acr": "silver"}));
+    let reply = browser.load(&late).await.expect(302);
+    assert_eq!(reply.location(), format!("{ORIGIN}/late"));
+    opens(&world, &browser, "/vault/x").await;
+}
+
+/// What is no less takes the session's place, as ever.
+#[tokio::test]
+async fn a_sign_in_that_began_before_and_is_stronger_takes_the_place() {
+    let world = World::with(RULES).await;
+    let mut browser = world.browser();
+    let late = begin(&world, &mut browser, "/late", json!({"acr": "gold"})).await;
+    says(&world, json!({"acr": "silver"}));
+    browser.sign_in(START).await.expect(302);
+    says(&world, json!({"acr": "gold"}));
+    let reply = browser.load(&late).await.expect(302);
+    assert!(reply.sets_session(), "{reply:?}");
+    opens(&world, &browser, "/vault/x").await;
+}
+
+/// Another user takes no session away without a question.
+#[tokio::test]
+async fn a_sign_in_of_another_user_that_began_before_changes_nothing() {
+    let world = World::with(RULES).await;
+    let mut browser = world.browser();
+    let claims = bob(&world, "silver");
+    let late = begin(&world, &mut browser, "/late", claims).await;
+    let claims = alice(&world, "silver");
+    says(&world, claims);
+    browser.sign_in(START).await.expect(302);
+    let claims = bob(&world, "silver");
+    says(&world, claims);
+    let reply = browser.load(&late).await;
+    assert_eq!(reply.status, 403, "{reply:?}");
+    assert!(
+        reply.body.contains("signed in as someone else"),
+        "{reply:?}"
+    );
+    assert!(!reply.sets_session(), "{reply:?}");
+    assert_eq!(user_of(&world, &browser).await.as_deref(), Some("alice"));
+}
