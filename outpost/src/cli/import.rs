@@ -7,7 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use url::Url;
 
 use super::output::{complain, say};
-use crate::import::ingress_nginx::{self, ConfigMap, Documents, Form, Input, Settings};
+use crate::import::ingress_nginx::{self, ConfigMap, Documents, Form, Gateway, Input, Settings};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ImportCommand {
@@ -44,9 +44,13 @@ pub(super) struct IngressNginx {
         default_value = "http://gatepost.gatepost.svc:9000"
     )]
     outpost: Url,
-    /// The Gateway that HTTPRoutes attach to.
-    #[arg(long, value_name = "NAMESPACE/NAME", default_value = "traefik/web")]
-    gateway: String,
+    /// The Gateway that HTTPRoutes attach to, and the listener of hosts with TLS.
+    #[arg(
+        long,
+        value_name = "NAMESPACE/NAME[/SECTION]",
+        default_value = "traefik/web"
+    )]
+    gateway: Gateway,
 }
 
 /// What is printed.
@@ -100,14 +104,12 @@ fn settings(arguments: &IngressNginx) -> Result<Settings, String> {
                 .to_owned(),
         );
     }
-    let gateway = arguments.gateway.split_once('/');
-    let gateway = gateway.ok_or("`--gateway` is a namespace and a name, like `traefik/web`")?;
     Settings::new(
         form,
         &arguments.class,
         arguments.outpost.clone(),
         arguments.forward_auth,
-        gateway,
+        arguments.gateway.clone(),
     )
 }
 

@@ -27,7 +27,7 @@ mod text;
 
 pub use documents::{ConfigMap, Documents, Input};
 pub use errors::{ImportError, Place};
-pub use settings::{Form, Settings};
+pub use settings::{Form, Gateway, Settings};
 
 /// The result of an import.
 #[derive(Debug)]

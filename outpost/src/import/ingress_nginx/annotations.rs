@@ -1,6 +1,7 @@
 //! What becomes of each annotation.
 
 use super::ingress::{Ingress, PREFIX};
+use super::middlewares;
 use super::settings::Form;
 
 /// Annotations of the external authentication, all of which Gatepost's own settings replace.
@@ -134,7 +135,10 @@ const READ_BY_TRAEFIK: &[&str] = &[
 const EXPRESSED: &[&str] = &[
     "allowlist-source-range",
     "backend-protocol",
+    "permanent-redirect",
     "rewrite-target",
+    "temporal-redirect",
+    "upstream-vhost",
     "use-regex",
     "whitelist-source-range",
 ];
@@ -275,6 +279,9 @@ pub(super) fn inexpressible(ingress: &Ingress, form: Form) -> Option<String> {
                 .to_owned()
         });
     }
+    if let Some(reason) = middlewares::inexpressible(ingress) {
+        return Some(reason);
+    }
     if form == Form::Gateway && scheme != "http" {
         return Some(format!(
             "an HTTPRoute has no `backend-protocol: {protocol}`: import with `--to crds`, or remove it and \
@@ -307,8 +314,11 @@ pub(super) fn notes(ingress: &Ingress, form: Form) -> Vec<String> {
             continue;
         }
         let note = match (form, key) {
-            (_, "server-alias") => {
+            (Form::Annotations, "server-alias") => {
                 "the other names are no applications: nobody signs in there. Give them rules of their own"
+            }
+            (_, "server-alias") => {
+                "NOT taken over: the other names have no route, and get 404. Give them rules of their own"
             }
             (Form::Annotations, "custom-headers") => {
                 "Traefik serves it only with `globalAllowedResponseHeaders`"
@@ -316,6 +326,9 @@ pub(super) fn notes(ingress: &Ingress, form: Form) -> Vec<String> {
             (Form::Annotations, key) if READ_BY_TRAEFIK.contains(&key) => continue,
             (Form::Annotations, _) => "Traefik's provider does not read it",
             (_, key) if EXPRESSED.contains(&key) => continue,
+            (_, "ssl-redirect") if ingress.says_no(key) => {
+                "nginx served http too; what is printed here for a host with TLS is https alone"
+            }
             (_, "ssl-redirect" | "force-ssl-redirect") => {
                 "redirect at Traefik's entry point (`http.redirections`)"
             }

@@ -63,8 +63,17 @@ impl Controller {
 
     /// Returns whether it took the client's address from what a balancer in front of it says.
     pub(super) fn is_behind_a_balancer(&self) -> bool {
-        let yes = |key| self.set(key).is_some_and(is_yes);
-        yes("use-forwarded-headers") || yes("use-proxy-protocol")
+        self.is_on("use-forwarded-headers") || self.is_on("use-proxy-protocol")
+    }
+
+    /// Returns whether it took the client's address from a header: with the PROXY protocol, it is that
+    /// of the connection.
+    pub(super) fn reads_forwarded_for(&self) -> bool {
+        self.is_on("use-forwarded-headers") && !self.is_on("use-proxy-protocol")
+    }
+
+    fn is_on(&self, key: &str) -> bool {
+        self.set(key).is_some_and(is_yes)
     }
 
     /// Returns why nothing can be printed for any host.

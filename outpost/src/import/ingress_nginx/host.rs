@@ -438,6 +438,40 @@ impl<'i> Builder<'_, 'i> {
         notes
     }
 
+    /// Says what the entry point or the Gateway needs for TLS.
+    fn tls_note(&self, ingresses: &[&Ingress]) -> Option<String> {
+        let mut blocks = ingresses
+            .iter()
+            .filter_map(|it| Some((it, it.tls_of(self.host)?)));
+        let Some((ingress, tls)) = blocks.next() else {
+            return (self.settings.form == Form::Crds).then(|| {
+                "served at the entry point `web` alone: no Ingress has `tls` for it".to_owned()
+            });
+        };
+        match self.settings.form {
+            Form::Annotations => None,
+            // Each has its own line where nginx served http too.
+            Form::Crds if ingress.says_no("ssl-redirect") => None,
+            Form::Crds => Some(
+                "ingress-nginx redirected http to https: so does `http.redirections` of Traefik's entry point \
+                 `web`"
+                    .to_owned(),
+            ),
+            Form::Gateway => Some(format!(
+                "the Gateway needs a listener for https with the certificate of {}, and `--gateway \
+                 NAMESPACE/NAME/SECTION` the name of this listener: without it, the routes are at every \
+                 listener, that for http too, where ingress-nginx redirects unless told not to",
+                match &tls.secret_name {
+                    Some(secret) => format!(
+                        "the Secret {}/{secret}",
+                        ingress.namespace.as_deref().unwrap_or("default")
+                    ),
+                    None => "this host".to_owned(),
+                }
+            )),
+        }
+    }
+
     fn notes(
         &self,
         ingresses: &[&Ingress],
@@ -508,18 +542,8 @@ impl<'i> Builder<'_, 'i> {
                     other.title()
                 ));
             }
-            if ingresses.iter().any(|it| it.tls_of(self.host).is_some()) {
-                notes.push(
-                    "ingress-nginx redirected http to https: so does `http.redirections` of Traefik's entry \
-                     point `web`"
-                        .to_owned(),
-                );
-            } else {
-                notes.push(
-                    "served at the entry point `web` alone: no Ingress has `tls` for it".to_owned(),
-                );
-            }
         }
+        notes.extend(self.tls_note(ingresses));
         let mut seen = BTreeSet::new();
         notes.retain(|note| seen.insert(note.clone()));
         notes

@@ -117,10 +117,7 @@ impl Reach {
         let patterns = match self {
             Self::Exact(text) => vec![text.clone()],
             Self::Element(text) | Self::Beginning(text) if text.ends_with('/') => {
-                // nginx redirected the path without its last slash here, so no application got it.
-                let short = Some(text.trim_end_matches('/').to_owned());
-                let short = short.filter(|short| !is_open && !short.is_empty());
-                short.into_iter().chain([format!("{text}*")]).collect()
+                vec![format!("{text}*")]
             }
             Self::Element(text) => vec![text.clone(), format!("{text}/*")],
             Self::Beginning(text) => vec![format!("{text}*"), format!("{text}*/*")],

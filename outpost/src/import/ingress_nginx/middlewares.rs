@@ -1,9 +1,12 @@
 //! The Middlewares of a host's routes, for Traefik's custom resources and the Gateway API.
 
+use gatepost_base::Quoted;
 use serde_json::{Map, Value, json};
+use url::Url;
 
 use super::headers;
 use super::host_plan::HostPlan;
+use super::ingress::Ingress;
 use super::location::{Location, rewrite};
 use super::rules::{NO_GROUP, Rule};
 use super::settings::Settings;
@@ -18,7 +21,7 @@ pub(super) fn of_location(
     at: usize,
     location: &Location<'_>,
     settings: &Settings,
-    is_behind_a_balancer: bool,
+    reads_forwarded_for: bool,
 ) -> Vec<(String, Value)> {
     let mut middlewares = Vec::new();
     let name = format!("gatepost-{}", plan.host);
@@ -28,7 +31,7 @@ pub(super) fn of_location(
             .iter()
             .position(|it| it.addresses == location.addresses);
         let mut list = json!({ "sourceRange": location.addresses });
-        if let (true, Some(list)) = (is_behind_a_balancer, list.as_object_mut()) {
+        if let (true, Some(list)) = (reads_forwarded_for, list.as_object_mut()) {
             // What the balancer says last, and nothing where Traefik does not trust it.
             list.insert("ipStrategy".to_owned(), json!({ "depth": 1 }));
         }
@@ -38,14 +41,18 @@ pub(super) fn of_location(
             json!({ "ipAllowList": list }),
         ));
     }
-    if !plan.unknown_headers.is_empty() && !settings.forward_auth {
-        // The plugin removes what a client sends under the names that it knows.
-        let empty = |header: &String| (header.clone(), json!(""));
-        let removed: Map<String, Value> = plan.unknown_headers.iter().map(empty).collect();
-        let spec = json!({ "headers": { "customRequestHeaders": removed } });
-        middlewares.push((format!("remove-headers.{name}"), spec));
+    if let Some(redirect) = redirect(location.ingress) {
+        middlewares.push((format!("redirect-{}.{name}", at + 1), redirect));
     }
+    middlewares.push((
+        format!("remove-headers.{name}"),
+        set_headers(of_clients(plan, settings)),
+    ));
     middlewares.push((name.clone(), gate(plan, settings)));
+    if let Some(host) = location.ingress.set("upstream-vhost") {
+        let spec = set_headers([("Host".to_owned(), json!(host))].into_iter().collect());
+        middlewares.push((format!("upstream-host-{}.{name}", at + 1), spec));
+    }
     let target = location.ingress.set("rewrite-target");
     let target = target.filter(|target| *target != location.path.text());
     if let Some((regex, replacement)) = target.and_then(|it| rewrite(location.path.text(), it)) {
@@ -53,6 +60,90 @@ pub(super) fn of_location(
         middlewares.push((format!("rewrite-{}.{name}", at + 1), spec));
     }
     middlewares
+}
+
+/// Headers that nginx set to values of its own, so that applications may trust them: Traefik hands on
+/// what a client says in them.
+const OF_NGINX: [&str; 6] = [
+    "Proxy",
+    "X-Forwarded-Scheme",
+    "X-Original-Forwarded-For",
+    "X-Original-Forwarded-Host",
+    "X-Original-URI",
+    "X-Scheme",
+];
+
+/// Returns the headers that a client may not send, with what the application gets in their place.
+fn of_clients(plan: &HostPlan<'_>, settings: &Settings) -> Map<String, Value> {
+    let mut headers = Map::new();
+    // The plugin removes what a client sends under the names that it knows, and the outpost's answer
+    // replaces the rest.
+    for name in plan
+        .unknown_headers
+        .iter()
+        .filter(|_| !settings.forward_auth)
+    {
+        headers.insert(name.clone(), json!(""));
+    }
+    for name in OF_NGINX {
+        let is_scheme = plan.https && name.ends_with("Scheme");
+        headers.insert(name.to_owned(), json!(if is_scheme { "https" } else { "" }));
+    }
+    headers
+}
+
+fn set_headers(headers: Map<String, Value>) -> Value {
+    json!({ "headers": { "customRequestHeaders": headers } })
+}
+
+/// Returns where nginx redirected everybody, before it asked for a session.
+fn redirect(ingress: &Ingress) -> Option<Value> {
+    let (target, is_permanent) = redirect_target(ingress)?;
+    let (target, end) = match target.strip_suffix("$request_uri") {
+        Some(target) => (target, "${1}"),
+        None => (target, ""),
+    };
+    Some(json!({ "redirectRegex": {
+        "regex": "^https?://[^/]+(.*)$",
+        "replacement": format!("{target}{end}"),
+        "permanent": is_permanent,
+    } }))
+}
+
+/// Returns where an Ingress redirects, and whether for good. Of the two annotations, the controller
+/// reads the temporary one first.
+fn redirect_target(ingress: &Ingress) -> Option<(&str, bool)> {
+    let temporary = ingress
+        .set("temporal-redirect")
+        .map(|target| (target, false));
+    temporary.or_else(|| {
+        ingress
+            .set("permanent-redirect")
+            .map(|target| (target, true))
+    })
+}
+
+/// Returns why what an Ingress says of the request or the answer is no Middleware.
+pub(super) fn inexpressible(ingress: &Ingress) -> Option<String> {
+    if let Some((target, _)) = redirect_target(ingress) {
+        let plain = target.strip_suffix("$request_uri").unwrap_or(target);
+        let is_address = Url::parse(plain).is_ok_and(|url| url.has_host());
+        if !is_address || plain.contains('$') {
+            return Some(format!(
+                "it redirects to {}, which is no address, or has more of nginx's variables than \
+                 `$request_uri` at its end: write the Middleware `redirectRegex` by hand",
+                Quoted(target)
+            ));
+        }
+    }
+    let host = ingress.set("upstream-vhost")?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
+    (!host.chars().all(plain)).then(|| {
+        format!(
+            "`upstream-vhost` {} is no name of a host: write the Middleware `headers` by hand",
+            Quoted(host)
+        )
+    })
 }
 
 /// Returns the Middleware that protects a host.

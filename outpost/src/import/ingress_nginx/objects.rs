@@ -79,11 +79,11 @@ impl Objects {
 
     /// Adds a host's routes, in the namespaces of their Services.
     fn add_host(&mut self, plan: &HostPlan<'_>, documents: &Documents, settings: &Settings) {
-        let balancer = documents.controller.is_behind_a_balancer();
+        let forwarded = documents.controller.reads_forwarded_for();
         let mut namespaces: Vec<(Option<&str>, Vec<Value>)> = Vec::new();
         for (at, location) in plan.locations.iter().enumerate() {
             let namespace = location.ingress.namespace.as_deref();
-            let chain = middlewares::of_location(plan, at, location, settings, balancer);
+            let chain = middlewares::of_location(plan, at, location, settings, forwarded);
             for (name, spec) in &chain {
                 let object = traefik("Middleware", name, namespace, spec);
                 self.add("Middleware", name, namespace, object);
@@ -114,7 +114,7 @@ impl Objects {
                         at => format!("part-{}.{name}", at + 1),
                     };
                     let spec = json!({
-                        "parentRefs": parents(settings),
+                        "parentRefs": parents(plan, settings),
                         "hostnames": [plan.host],
                         "rules": rules,
                     });
@@ -331,9 +331,13 @@ fn http_rule(location: &Location<'_>, middlewares: &[&str]) -> Value {
     rule
 }
 
-fn parents(settings: &Settings) -> Value {
-    let (namespace, name) = &settings.gateway;
-    json!([{ "namespace": namespace, "name": name }])
+fn parents(plan: &HostPlan<'_>, settings: &Settings) -> Value {
+    let gateway = &settings.gateway;
+    let mut parent = json!({ "namespace": gateway.namespace, "name": gateway.name });
+    if let (true, Some(section)) = (plan.https, &gateway.section) {
+        insert(&mut parent, "sectionName", json!(section));
+    }
+    json!([parent])
 }
 
 /// Returns the route to the outpost at a host.
@@ -398,7 +402,7 @@ fn outpost(host: &HostPlan<'_>, settings: &Settings) -> Value {
             };
             let matches: Vec<Value> = PATHS.into_iter().map(path).collect();
             let spec = json!({
-                "parentRefs": parents(settings),
+                "parentRefs": parents(host, settings),
                 "hostnames": [host.host],
                 "rules": [{
                     "matches": matches,

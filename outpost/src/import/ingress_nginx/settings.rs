@@ -1,5 +1,7 @@
 //! What to print, and what the documents do not say.
 
+use std::str::FromStr;
+
 use gatepost_policy::OutpostPrefix;
 use url::{Host, Url};
 
@@ -25,8 +27,35 @@ pub struct Settings {
     pub(super) outpost: Outpost,
     /// Whether Traefik asks the outpost, in place of the plugin.
     pub(super) forward_auth: bool,
-    /// The Gateway of HTTPRoutes: namespace and name.
-    pub(super) gateway: (String, String),
+    pub(super) gateway: Gateway,
+}
+
+/// The Gateway of HTTPRoutes.
+#[derive(Clone, Debug)]
+pub struct Gateway {
+    pub(super) namespace: String,
+    pub(super) name: String,
+    /// The listener of hosts with TLS; all of them where it has no name.
+    pub(super) section: Option<String>,
+}
+
+impl FromStr for Gateway {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut parts = text.split('/');
+        let mut part = || parts.next().filter(|it| !it.is_empty()).map(str::to_owned);
+        match (part(), part(), part(), part()) {
+            (Some(namespace), Some(name), section, None) if !text.ends_with('/') => Ok(Self {
+                namespace,
+                name,
+                section,
+            }),
+            _ => Err(
+                "expected `NAMESPACE/NAME` or `NAMESPACE/NAME/SECTION`, like `traefik/web/websecure`",
+            ),
+        }
+    }
 }
 
 /// The outpost's Service.
@@ -50,7 +79,7 @@ impl Settings {
         class: &str,
         outpost: Url,
         forward_auth: bool,
-        (namespace, gateway): (&str, &str),
+        gateway: Gateway,
     ) -> Result<Self, String> {
         const EXPECTED: &str = "write `http://NAME.NAMESPACE.svc:PORT`";
         if !outpost.username().is_empty() || outpost.password().is_some() {
@@ -88,7 +117,7 @@ impl Settings {
                 question: traefik::question(&outpost, &OutpostPrefix::default()),
             },
             forward_auth,
-            gateway: (namespace.to_owned(), gateway.to_owned()),
+            gateway,
         })
     }
 }

@@ -5,7 +5,11 @@ use super::*;
 
 fn settings(form: Form, forward_auth: bool) -> Settings {
     let outpost = Url::parse("http://gatepost.gatepost.svc:9000").expect("a URL");
-    Settings::new(form, "nginx", outpost, forward_auth, ("traefik", "web")).expect("settings")
+    Settings::new(form, "nginx", outpost, forward_auth, gateway()).expect("settings")
+}
+
+fn gateway() -> Gateway {
+    "traefik/web/websecure".parse().expect("a Gateway")
 }
 
 fn read(text: &str) -> Result<Documents, Vec<String>> {
@@ -307,7 +311,10 @@ fn a_comment_ends_at_no_line_of_the_input() {
         .iter()
         .map(|object| object["kind"].clone())
         .collect();
-    assert_eq!(kinds, ["Middleware", "IngressRoute", "IngressRoute"]);
+    assert_eq!(
+        kinds,
+        ["Middleware", "Middleware", "IngressRoute", "IngressRoute"]
+    );
 }
 
 #[test]
@@ -419,6 +426,7 @@ fn a_mistake_is_named_with_its_place_and_without_the_lines_around() {
 
 mod hosts;
 mod protected;
+mod requests;
 
 /// Where Traefik asks the outpost, no plugin removes what clients may not say.
 #[test]

@@ -294,6 +294,7 @@ fn what_is_rewritten_is_rewritten_after_the_decision() {
     assert_eq!(
         names,
         [
+            "remove-headers.gatepost-wiki.example.com",
             "gatepost-wiki.example.com",
             "rewrite-1.gatepost-wiki.example.com"
         ]
@@ -308,7 +309,7 @@ fn the_outposts_address_has_no_secret() {
         "http://a:b@gatepost.gatepost.svc:9000",
     ] {
         let url = Url::parse(url).expect("a URL");
-        let refusal = Settings::new(Form::Crds, "nginx", url, false, ("traefik", "web"));
+        let refusal = Settings::new(Form::Crds, "nginx", url, false, gateway());
         assert!(refusal.is_err_and(|reason| !reason.contains("a:b")));
     }
 }

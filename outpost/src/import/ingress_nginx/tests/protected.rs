@@ -232,19 +232,3 @@ fn the_controllers_list_of_headers_holds_beside_an_ingresss_own() {
         assert!(text.contains(header), "{text}");
     }
 }
-
-/// nginx redirected the path without its last slash, and no application got it.
-#[test]
-fn a_protected_path_with_a_last_slash_is_protected_without_it() {
-    for (kind, expected) in [
-        ("Prefix", ["/api", "/api/*"]),
-        ("ImplementationSpecific", ["/api", "/api/*"]),
-    ] {
-        let parts = [
-            part("open", &[], "/", "Prefix"),
-            part("api", &[URL], "/api/", kind),
-        ];
-        let rules = rules(&imported_all(&parts, Form::Crds).text);
-        assert_eq!(rules[0]["paths"], serde_json::json!(expected), "{kind}");
-    }
-}
