@@ -2,9 +2,9 @@
 
 use anyhow::Result;
 use gatepost_e2e::tools::{
-    Browser, CustomResources, Envoy, Faketime, Glewlwyd, GoProgram, Keycloak, KubeApiServer,
-    KubernetesClients, Node, NodePackages, OldestTraefik, Packaged, PythonPackage, Source,
-    StaticToolchain, SystemdRoot, Tool as _, Traefik, WasmToolchain,
+    Browser, CustomResources, Envoy, Faketime, Glewlwyd, GoProgram, IngressController, Keycloak,
+    KubeApiServer, KubernetesClients, Node, NodePackages, OldestTraefik, Packaged, PythonPackage,
+    Source, StaticToolchain, SystemdRoot, Tool as _, Traefik, WasmToolchain,
 };
 
 #[derive(Debug, clap::Args)]
@@ -108,6 +108,7 @@ pub(crate) fn kubernetes() {
         KubernetesClients.ensure().map(drop),
         CustomResources.ensure().map(drop),
         KubeApiServer.ensure().map(drop),
+        IngressController.ensure().map(drop),
     ]);
 }
 

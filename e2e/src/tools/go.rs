@@ -114,6 +114,7 @@ impl Tool for GoProgram {
             package: self.package,
             version: self.version,
             module: &self.module(),
+            sums: None,
             flags: &["-tags", &tags],
         };
         build.into(&self.folder())
@@ -128,6 +129,9 @@ pub(super) struct Build<'b> {
     pub(super) version: &'b str,
     /// Our module's `go.mod`.
     pub(super) module: &'b str,
+    /// The `go.sum` to begin with, for a program that needs a module of which the checksum database
+    /// knows nothing.
+    pub(super) sums: Option<&'b Path>,
     /// Flags of `go install`.
     pub(super) flags: &'b [&'b str],
 }
@@ -138,6 +142,10 @@ impl Build<'_> {
         let module = folder.join("module");
         fs::create_dir_all(&module)?;
         fs::write(module.join("go.mod"), self.module)?;
+        if let Some(sums) = self.sums {
+            // Read, since the file of the module cache is read-only, and Go adds to this one.
+            fs::write(module.join("go.sum"), fs::read(sums)?)?;
+        }
         let tool = format!("{}@{}", self.package, self.version);
         run(go().args(["get", "-tool", &tool]).current_dir(&module))?;
         run(go()

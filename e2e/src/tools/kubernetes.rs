@@ -84,6 +84,7 @@ impl Tool for KubeApiServer {
             package: Self::PACKAGE,
             version,
             module: &module,
+            sums: None,
             flags: &["-ldflags", &linker],
         };
         build.into(&Self::folder())
