@@ -3,6 +3,7 @@
 //! What a node would do, tests do: [`network`] gives pods addresses that the API accepts, and names
 //! to Services.
 
+pub mod names;
 pub mod network;
 
 use std::fs;
@@ -217,6 +218,11 @@ impl Cluster {
     /// Returns the file with the certificate of the API server.
     pub fn certificate(&self) -> PathBuf {
         self.folder.path().join("certificates/apiserver.crt")
+    }
+
+    /// Returns the file with which clients find the API server, as the administrator.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.folder.path().join("kubeconfig")
     }
 
     /// Returns the settings with which one of Traefik's providers reaches the API server.

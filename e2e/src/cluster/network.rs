@@ -15,6 +15,7 @@ use std::thread;
 
 use anyhow::{Context as _, Result};
 
+use super::names;
 use crate::namespaces;
 use crate::tools::run;
 
@@ -43,6 +44,7 @@ pub fn pod_address(service: &str) -> Option<Ipv4Addr> {
 pub fn enter() -> Result<Option<ExitCode>> {
     if namespaces::inside() {
         set_up()?;
+        names::serve()?;
         return Ok(None);
     }
     namespaces::run_inside(&["--net", "--mount"], &[]).map(Some)

@@ -12,6 +12,9 @@ use crate::site::Site;
 /// perhaps its ConfigMap, in a file of `deploy/kubernetes/`: the same directives in the same
 /// places, for those annotations that the docs use. An annotation that is not known here is an
 /// error.
+///
+/// The real controller runs only with a cluster ([`IngressController`](super::IngressController)).
+/// This one is for the runs without: deployments, attacks, and authentik's own manifest.
 #[derive(Clone, Copy, Debug)]
 pub struct IngressNginx;
 

@@ -28,6 +28,7 @@ mod faults;
 #[path = "../deployments/further_issuer.rs"]
 mod further_issuer;
 mod imported;
+mod ingress_nginx;
 mod neighbours;
 mod refused;
 mod served;
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         exported::TESTS,
         faults::TESTS,
         imported::TESTS,
+        ingress_nginx::TESTS,
         neighbours::TESTS,
         refused::TESTS,
         served::TESTS,

@@ -124,8 +124,7 @@ pub(crate) fn objects_of(text: &str) -> Result<Vec<Value>> {
 pub(crate) struct Running<'c> {
     // In this order: Traefik first, which would read that they are gone.
     _traefik: Service,
-    _objects: Applied<'c>,
-    _pods: Vec<network::PodPort>,
+    _laid_out: LaidOut<'c>,
 }
 
 /// Applies these objects, with what a cluster has besides, and starts Traefik with this static
@@ -151,6 +150,18 @@ pub(crate) fn serve_with<'c>(
     objects: Vec<Value>,
     hosts: &[&str],
 ) -> Result<Running<'c>> {
+    let traefik = traefik(cluster, site, (config, changes), further)?;
+    serve_by(cluster, site, traefik, objects, hosts)
+}
+
+/// Returns a Traefik that knows where the cluster is, with this static configuration, changes to it,
+/// and these providers more.
+pub(crate) fn traefik<'s>(
+    cluster: &Cluster,
+    site: &'s Site,
+    (config, changes): (&str, &Value),
+    further: &[&str],
+) -> Result<Traefik<'s>> {
     let text = fs::read_to_string(layout::root().join(config))?;
     let config_now: Value = serde_saphyr::from_str(&text)?;
     let shown = config_now["providers"].as_object().context("providers")?;
@@ -169,7 +180,7 @@ pub(crate) fn serve_with<'c>(
         }
         traefik = traefik.configure(&json!({ "providers": { provider: access } }));
     }
-    serve_by(cluster, site, traefik, objects, hosts)
+    Ok(traefik)
 }
 
 /// The same with a Traefik that knows where the cluster is.
@@ -177,9 +188,28 @@ pub(crate) fn serve_by<'c>(
     cluster: &'c Cluster,
     site: &Site,
     traefik: Traefik<'_>,
-    mut objects: Vec<Value>,
+    objects: Vec<Value>,
     hosts: &[&str],
 ) -> Result<Running<'c>> {
+    let laid_out = lay_out(cluster, site, objects)?;
+    Ok(Running {
+        _traefik: traefik.start(hosts)?,
+        _laid_out: laid_out,
+    })
+}
+
+/// Objects in the cluster, with the pods of their Services, until this is dropped.
+pub(crate) struct LaidOut<'c> {
+    _objects: Applied<'c>,
+    _pods: Vec<network::PodPort>,
+}
+
+/// Applies these objects, with what a cluster has besides.
+pub(crate) fn lay_out<'c>(
+    cluster: &'c Cluster,
+    site: &Site,
+    mut objects: Vec<Value>,
+) -> Result<LaidOut<'c>> {
     for namespace in ["gatepost", "traefik"] {
         cluster.restricted_namespace(namespace)?;
     }
@@ -230,10 +260,8 @@ pub(crate) fn serve_by<'c>(
         .into_iter()
         .map(|((address, port), program)| network::PodPort::open(address, port, program))
         .collect::<Result<Vec<_>>>()?;
-    let applied = cluster.apply(objects)?;
-    Ok(Running {
-        _traefik: traefik.start(hosts)?,
-        _objects: applied,
+    Ok(LaidOut {
+        _objects: cluster.apply(objects)?,
         _pods: pods,
     })
 }
