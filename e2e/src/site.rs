@@ -116,9 +116,16 @@ pub struct SiteBuilder {
     provider: Vec<Value>,
     fitted: Vec<(Value, Value)>,
     partners: bool,
+    state_folder: bool,
 }
 
 impl SiteBuilder {
+    /// Has the outpost write the folder for plugins (`stateDir`), where files of `deploy/` mount it.
+    pub fn state_folder(mut self) -> Self {
+        self.state_folder = true;
+        self
+    }
+
     /// Runs this build of the outpost. Without this, the one that the tests run.
     pub fn outpost_program(mut self, program: PathBuf) -> Self {
         self.outpost_program = Some(program);
@@ -224,6 +231,18 @@ impl SiteBuilder {
             "store": { "path": folder.path().join("sessions.db") },
         });
         settings::merge(&mut config, &own);
+        if config.get("keysFile").is_some() {
+            settings::merge(
+                &mut config,
+                &json!({ "keysFile": keys_folder.join("gatepost.keys") }),
+            );
+        }
+        if self.state_folder {
+            settings::merge(
+                &mut config,
+                &json!({ "stateDir": folder.path().join("state") }),
+            );
+        }
         if self.partners {
             let issuer = provider::second_issuer(ports.partners);
             add_provider(&mut config, "partners", "Our partners", &issuer)?;
@@ -303,6 +322,7 @@ impl Site {
             provider: Vec::new(),
             fitted: Vec::new(),
             partners: false,
+            state_folder: false,
         }
     }
 

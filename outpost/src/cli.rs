@@ -132,8 +132,12 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
-    /// Print a configuration file with every key, each with its meaning.
-    Example,
+    /// Print a configuration file to begin with.
+    Example {
+        /// Which one.
+        #[arg(value_enum, default_value_t)]
+        which: shipped::Example,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -237,7 +241,7 @@ pub fn run() -> ExitCode {
         Command::Key(KeyCommand::Revoke { which, config }) => {
             on_runtime(keys::revoke(&config, which))
         }
-        Command::Config(ConfigCommand::Example) => shipped::example(),
+        Command::Config(ConfigCommand::Example { which }) => shipped::example(which),
         Command::Completions { shell } => shipped::completions(&mut Cli::command(), shell),
         Command::Man { folder } => shipped::manual(Cli::command(), &folder),
         Command::Healthcheck { config, ready } => {

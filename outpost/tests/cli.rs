@@ -431,4 +431,14 @@ fn a_package_can_ship_completions_manual_and_an_example_that_is_valid() {
     let arguments = ["export", "compose", "--config", &file];
     let output = gatepost(&arguments, &[("GATEPOST_KEYS_FILE", &keys)], "");
     assert!(output.status.success(), "{}", stderr(&output));
+
+    // What somebody begins with has one application and nothing that is to be removed first.
+    for (which, host) in [("single", "wiki"), ("domain", "auth")] {
+        let begun = stdout(&gatepost(&["config", "example", which], &[], ""));
+        assert!(begun.contains(&format!("externalUrl: http://{host}.example.com")));
+        assert_eq!(begun.matches("externalUrl:").count(), 1, "{begun}");
+        for foreign in ["upstream", "rules:", "public:", "example.org"] {
+            assert!(!begun.contains(foreign), "{which}: {foreign}");
+        }
+    }
 }

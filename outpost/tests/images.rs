@@ -27,6 +27,7 @@ fn every_page_names_the_image_of_the_release() {
         "deploy/compose/forward-auth-domain.yaml",
         "deploy/compose/forward-auth-single.yaml",
         "deploy/compose/plugin-domain.yaml",
+        "deploy/compose/plugin-single.yaml",
         "deploy/helm/gatepost/values.yaml",
         "deploy/kubernetes/base/deployment.yaml",
         "deploy/kubernetes/base/kustomization.yaml",

@@ -61,6 +61,7 @@ fn ours(engine: &Engine) -> Result<()> {
     let plugin = engine.folder("plugin-build")?;
     let out = plugin.join("out");
     fs::create_dir_all(&out)?;
+    fs::create_dir_all(plugin.join("state"))?;
     fs::copy(built::plugin()?, out.join("plugin.wasm"))?;
     fs::copy(
         layout::root().join(".traefik.yml"),

@@ -63,6 +63,7 @@ impl<'s> Traefik<'s> {
         let folder = folder(site)?;
         lay_out_plugin(&folder)?;
         let mut arguments = compose.traefik.clone();
+        arguments.retain(|argument| !argument.starts_with("--log.level="));
         arguments.extend([
             format!("--providers.docker.endpoint=unix://{}", socket.display()),
             "--global.checkNewVersion=false".to_owned(),

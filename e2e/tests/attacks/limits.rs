@@ -18,6 +18,7 @@ const FLOOD: usize = 100;
 /// network.
 fn site(outpost: &str) -> Result<Site> {
     Site::builder(outpost)
+        .state_folder()
         .outpost(&json!({
             "trustedProxies": ["127.0.0.1"],
             "rateLimit": { "perSecond": 1, "burst": 4 },

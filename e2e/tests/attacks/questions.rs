@@ -33,7 +33,7 @@ fn status(site: &Site, target: &str, headers: &str) -> Result<Option<u16>> {
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn many_and_large_headers_end_no_proxy_and_open_nothing() -> Result<()> {
     for outpost in [shown::SINGLE, shown::DOMAIN] {
-        let site = Site::builder(outpost).start()?;
+        let site = Site::builder(outpost).state_folder().start()?;
         for shown in shown::with_outpost(outpost) {
             let running = shown.start(&site, &[]).context(shown.name)?;
             let before = site.wiki().len();

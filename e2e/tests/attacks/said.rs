@@ -154,6 +154,7 @@ fn site(outpost: &str) -> Result<Site> {
         "public": ["/*"],
     });
     let site = Site::builder(outpost)
+        .state_folder()
         .applications(&json!({ "public": PUBLIC }))
         .start()?;
     site.change_outpost(|config| {

@@ -51,8 +51,8 @@ const fn shown(name: &'static str, outpost: &'static str, proxy: Proxy) -> Shown
 }
 
 /// All of them. `docker-compose.yml` at the top, which is for a demo, shows what
-/// `compose/plugin-domain.yaml` does.
-static SHOWN: [Shown; 22] = {
+/// `compose/plugin-single.yaml` does.
+static SHOWN: [Shown; 23] = {
     use Proxy::{Caddy, Compose, Envoy, Haproxy, Kubernetes, Nginx, Traefik};
     [
         shown(
@@ -84,6 +84,11 @@ static SHOWN: [Shown; 22] = {
             "forwardAuth, domain",
             DOMAIN,
             Traefik(ASKING, "deploy/traefik/dynamic/forward-auth-domain.yaml"),
+        ),
+        shown(
+            "labels, plugin",
+            SINGLE,
+            Compose("deploy/compose/plugin-single.yaml"),
         ),
         shown(
             "labels, plugin, domain",

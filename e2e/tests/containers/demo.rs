@@ -63,6 +63,15 @@ fn a_visitor_signs_in_and_stays_so_over_restarts(engine: &Engine) -> Result<()> 
         anyhow::Ok(())
     };
     session(StatusCode::OK)?;
+    // As the page says to check it.
+    let check = [
+        "exec",
+        &demo.container("outpost"),
+        "gatepost",
+        "check",
+        "--url",
+    ];
+    engine.podman(&[&check[..], &[home.as_str()]].concat())?;
 
     // The outpost alone ends well, and in time. Without it, the application is no more open.
     let outpost = demo.container("outpost");
@@ -115,8 +124,8 @@ fn the_outpost_has_no_rights(engine: &Engine) -> Result<()> {
     };
     for (point, access) in [
         ("/", "ro"),
-        ("/etc/gatepost/gatepost.yaml", "ro"),
-        ("/etc/gatepost/keys", "ro"),
+        ("/etc/gatepost", "ro"),
+        ("/keys", "ro"),
         ("/var/lib/gatepost", "rw"),
         ("/var/lib/gatepost-state", "rw"),
     ] {

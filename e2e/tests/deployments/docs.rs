@@ -80,9 +80,13 @@ fn configurations() -> Result<Vec<String>> {
         "haproxy",
         "envoy",
         "compose",
+        "compose/demo",
     ] {
         for entry in fs::read_dir(layout::root().join("deploy").join(folder))? {
             let path = entry?.path();
+            if path.is_dir() {
+                continue;
+            }
             let name = path.file_name().and_then(|name| name.to_str());
             let name = name.context("a file has a name")?;
             files.push(format!("deploy/{folder}/{name}"));
@@ -100,6 +104,9 @@ fn a_host_of_the_outposts_own_is_routed_by_its_prefix() -> Result<()> {
     for folder in ["traefik/dynamic", "kubernetes/traefik", "compose"] {
         for file in fs::read_dir(layout::root().join("deploy").join(folder))? {
             let path = file?.path();
+            if path.is_dir() {
+                continue;
+            }
             let text = fs::read_to_string(&path)?;
             let rules = text.lines().filter(|line| line.contains("Host(`auth."));
             for rule in rules {

@@ -18,20 +18,25 @@ fn start(site: &Site, compose: &Compose, hosts: &[&str]) -> Result<(Service, Doc
     Ok((traefik, engine))
 }
 
-fn public(compose: Compose, service: &str, middleware: &str) -> Result<Compose> {
-    let key = format!("traefik.http.middlewares.{middleware}.plugin.gatepost.public");
-    compose.label(service, &key, &checks::PUBLIC.join(","))
-}
-
 /// `docker-compose.yml` at the top of the checkout.
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
-fn plugin_single() -> Result<()> {
-    let site = checks::site("deploy/compose/gatepost.yaml")
+fn demo() -> Result<()> {
+    let site = checks::site("deploy/compose/demo/gatepost.yaml")
         .wiki_at("whoami.localhost")
         .start()?;
     let compose = Compose::read(&site, "docker-compose.yml")?;
-    let compose = public(compose, "whoami", "whoami-gatepost")?;
+    let _running = start(&site, &compose, &["wiki"])?;
+    checks::single(&site)
+}
+
+#[test]
+#[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
+fn plugin_single() -> Result<()> {
+    let site = checks::site("deploy/outpost/single.yaml")
+        .state_folder()
+        .start()?;
+    let compose = Compose::read(&site, "deploy/compose/plugin-single.yaml")?;
     let _running = start(&site, &compose, &["wiki"])?;
     checks::single(&site)
 }
@@ -39,9 +44,10 @@ fn plugin_single() -> Result<()> {
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn plugin_domain() -> Result<()> {
-    let site = checks::site("deploy/outpost/domain.yaml").start()?;
+    let site = checks::site("deploy/outpost/domain.yaml")
+        .state_folder()
+        .start()?;
     let compose = Compose::read(&site, "deploy/compose/plugin-domain.yaml")?;
-    let compose = public(compose, "traefik", "gatepost")?;
     let _running = start(&site, &compose, &["wiki", "files"])?;
     checks::domain(&site)
 }
@@ -71,7 +77,9 @@ fn forward_auth_domain() -> Result<()> {
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn plugin_domain_without_the_outpost() -> Result<()> {
-    let site = checks::site("deploy/outpost/domain.yaml").start()?;
+    let site = checks::site("deploy/outpost/domain.yaml")
+        .state_folder()
+        .start()?;
     let mut compose = Compose::read(&site, "deploy/compose/plugin-domain.yaml")?;
     let hosts = ["wiki", "files"];
     let running = start(&site, &compose, &hosts)?;
@@ -100,6 +108,8 @@ fn plugin_domain_without_the_outpost() -> Result<()> {
 fn rules_in_labels_of_their_own_are_refused_where_traefik_sorts_them_otherwise() -> Result<()> {
     const MIDDLEWARE: &str = "traefik.http.middlewares.gatepost.plugin.gatepost";
     let site = checks::site("deploy/outpost/domain.yaml").start()?;
+    let keys = std::fs::read_to_string(site.keys().path())?;
+    let auth = site.url("auth", "")?.origin().ascii_serialization();
     for (count, admin, other) in [
         (9, StatusCode::FORBIDDEN, StatusCode::OK),
         (
@@ -109,6 +119,18 @@ fn rules_in_labels_of_their_own_are_refused_where_traefik_sorts_them_otherwise()
         ),
     ] {
         let mut compose = Compose::read(&site, "deploy/compose/plugin-domain.yaml")?;
+        // In the long form, where a middleware has rules.
+        for container in &mut compose.containers {
+            container
+                .labels
+                .retain(|key, _| !key.ends_with(".stateDir"));
+        }
+        for (container, middleware) in [("traefik", "gatepost"), ("files", "gatepost-admins")] {
+            for (key, value) in [("mode", "domain"), ("outpostUrl", &auth), ("keys", &keys)] {
+                let key = format!("traefik.http.middlewares.{middleware}.plugin.gatepost.{key}");
+                compose = compose.label(container, &key, value.trim())?;
+            }
+        }
         for at in 0..count {
             let (path, effect) = if at + 1 == count {
                 ("/*".to_owned(), "public")

@@ -4,11 +4,25 @@ use std::path::Path;
 
 use super::output::{said, say};
 
-/// The file that explains every key, which the documentation shows too.
-const EXAMPLE: &str = include_str!("../../../deploy/outpost/gatepost.yaml");
+/// A configuration file of `deploy/outpost/`, which the documentation shows too.
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+pub(super) enum Example {
+    /// Every key with its meaning, to look keys up: its applications are made up.
+    #[default]
+    All,
+    /// To begin with: one application, on whose host the outpost answers too.
+    Single,
+    /// To begin with: every host of a domain, with one sign-in.
+    Domain,
+}
 
-pub(super) fn example() -> Option<()> {
-    say(&without_key(EXAMPLE.trim_end()));
+pub(super) fn example(which: Example) -> Option<()> {
+    let text = match which {
+        Example::All => include_str!("../../../deploy/outpost/gatepost.yaml"),
+        Example::Single => include_str!("../../../deploy/outpost/single.yaml"),
+        Example::Domain => include_str!("../../../deploy/outpost/domain.yaml"),
+    };
+    say(&without_key(text.trim_end()));
     Some(())
 }
 
