@@ -9,7 +9,7 @@ use gatepost_policy::config::Problem;
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {source}{}", path.display(), Mend(source))]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -17,11 +17,13 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// The text is not YAML.
-    #[error("{}not valid YAML: {message}", PathPrefix(path.as_deref()))]
+    #[error("{}not valid YAML: {message}", Place(path.as_deref(), *at))]
     Syntax {
         /// The file, where it came from one.
         path: Option<PathBuf>,
-        /// The parser's message, with line and column.
+        /// The line and the column, where the parser knows them.
+        at: Option<(u64, u64)>,
+        /// The parser's message.
         message: String,
     },
     /// Keys are missing, invalid or unknown.
@@ -48,13 +50,46 @@ impl fmt::Display for Finding {
     }
 }
 
-struct PathPrefix<'a>(Option<&'a Path>);
+/// Says what to do about a file that the outpost may not read: an editor that replaces a file makes one
+/// of its own user's.
+pub(super) struct Mend<'a>(pub(super) &'a std::io::Error);
 
-impl fmt::Display for PathPrefix<'_> {
+impl fmt::Display for Mend<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(path) => write!(f, "{}: ", path.display()),
-            None => Ok(()),
+        match self.0.kind() {
+            std::io::ErrorKind::PermissionDenied => {
+                f.write_str(": let the user who runs this read it")?;
+                match own_user() {
+                    Some(user) => write!(f, ", {user} (`chown` after each edit that replaces it)"),
+                    None => Ok(()),
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(unix)]
+fn own_user() -> Option<u32> {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata("/proc/self").ok().map(|own| own.uid())
+}
+
+#[cfg(not(unix))]
+fn own_user() -> Option<u32> {
+    None
+}
+
+/// Where a mistake is, in the form of [`Finding`].
+struct Place<'a>(Option<&'a Path>, Option<(u64, u64)>);
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.0, self.1) {
+            (Some(path), Some((line, column))) => write!(f, "{}:{line}:{column}: ", path.display()),
+            (Some(path), None) => write!(f, "{}: ", path.display()),
+            (None, Some((line, column))) => write!(f, "line {line}, column {column}: "),
+            (None, None) => Ok(()),
         }
     }
 }

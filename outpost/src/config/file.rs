@@ -29,8 +29,9 @@ impl Config {
             source,
         })?;
         let mut config = Self::parse(&text, variables).map_err(|error| match error {
-            ConfigError::Syntax { message, .. } => ConfigError::Syntax {
+            ConfigError::Syntax { at, message, .. } => ConfigError::Syntax {
                 path: Some(path.to_path_buf()),
+                at,
                 message,
             },
             ConfigError::Invalid(findings) => ConfigError::Invalid(located(findings, path, &text)),
@@ -108,26 +109,36 @@ fn located(findings: Vec<Finding>, path: &Path, text: &str) -> Vec<Finding> {
 }
 
 fn parse_yaml(text: &str) -> Result<Value, ConfigError> {
-    let syntax = |message: String| ConfigError::Syntax {
+    let syntax = |at, message: String| ConfigError::Syntax {
         path: None,
+        at,
         message,
     };
-    // The parser's full report quotes the lines around the mistake, which may hold a secret.
     let value: Option<Value> = serde_saphyr::from_str(text).map_err(|error| {
-        syntax(
-            error
-                .to_string()
-                .lines()
-                .next()
-                .unwrap_or("unreadable")
-                .to_owned(),
-        )
+        let at = error.location().map(|place| (place.line(), place.column()));
+        syntax(at, mistake(&error.to_string()))
     })?;
     match value {
         Some(value @ Value::Object(_)) => Ok(value),
         Some(_) => Err(syntax(
+            None,
             "expected keys at the top level, like `listen:`".to_owned(),
         )),
         None => Ok(Value::Object(Map::new())),
     }
+}
+
+/// Returns the parser's message without the place, which [`ConfigError`] says. Its full report quotes the
+/// lines around the mistake, which may hold a secret.
+fn mistake(report: &str) -> String {
+    let first = report.lines().next().unwrap_or("unreadable");
+    let first = first.strip_prefix("error: ").unwrap_or(first);
+    let said = match first.strip_prefix("line ") {
+        Some(rest) => rest.split_once(": ").map_or(first, |(_, said)| said),
+        None => first,
+    };
+    if said.contains("duplicate") {
+        return said.to_owned();
+    }
+    format!("{said} (see how far this line and the one before are indented: by blanks, not tabs)")
 }

@@ -494,6 +494,20 @@ fn text_that_is_not_yaml_is_refused_without_being_quoted() {
             "{lines:?}"
         );
     }
+    // A mistake has its place once, in the form that other problems have, and a word on what to look at.
+    let lines = problems(
+        "listen:\n  http: 127.0.0.1:9000\n metrics: 127.0.0.1:9300\n",
+        &[],
+    );
+    assert!(lines[0].starts_with("line 3, column "), "{lines:?}");
+    assert!(
+        lines[0].contains(": not valid YAML: ") && lines[0].contains("indented"),
+        "{lines:?}"
+    );
+    assert!(
+        !lines[0].contains("error:") && lines[0].matches("line 3").count() == 1,
+        "{lines:?}"
+    );
 }
 
 #[test]

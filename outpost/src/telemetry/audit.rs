@@ -38,16 +38,15 @@ pub fn sign_in_failed(application: &str, issuer: &str, reason: &'static str) {
     );
 }
 
-/// Logs that a signed-in user was not admitted, by the rule of the list with this name or number.
+/// Logs that a signed-in user was not admitted, by the rule of the list with this name or number, or by
+/// `require`, which has no name.
 pub fn denied(application: &str, claims: &Claims, rule: Option<&str>) {
-    let rule = Some(rule.unwrap_or_default());
     of_user("denied", "not admitted", application, claims, rule);
 }
 
 /// Logs that a signed-in user was refused, since the rule with this name or number asks for another
 /// authentication.
 pub fn step_up(application: &str, claims: &Claims, rule: Option<&str>) {
-    let rule = Some(rule.unwrap_or_default());
     let message = "refused until the user authenticates again";
     of_user("step_up", message, application, claims, rule);
 }

@@ -119,7 +119,10 @@ fn add_verdict(
     let (proof, key) = match (&settings.client_secret, &settings.client_key) {
         (_, Some(_)) => ("its key", "`clientKeyFile`, `clientKeyId`"),
         (Some(_), None) => ("its secret", "`clientSecret`"),
-        (None, None) => ("no secret", "`clientSecret`"),
+        (None, None) => (
+            "no secret, since `clientSecret` is not set",
+            "`clientSecret`",
+        ),
     };
     match verdict {
         Ok(ClientVerdict::Taken) => report.note(

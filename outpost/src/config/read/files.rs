@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use gatepost_policy::config::Fields;
 use zeroize::Zeroizing;
 
+use crate::config::error::Mend;
+
 /// The files that were read for a configuration, so that a change of one can be noticed.
 #[derive(Debug, Default)]
 pub(super) struct Files(RefCell<Vec<PathBuf>>);
@@ -50,7 +52,7 @@ impl Files {
         match std::fs::read_to_string(path) {
             Ok(text) => Some(Zeroizing::new(text)),
             Err(error) => {
-                fields.problem(key, format!("cannot read {path}: {error}"));
+                fields.problem(key, format!("cannot read {path}: {error}{}", Mend(&error)));
                 None
             }
         }

@@ -113,7 +113,9 @@ pub(super) fn check_script(reply: &Reply) -> Result<(), CheckProblem> {
         // nginx gives its own page for the 401 of a subrequest.
         (StatusCode::UNAUTHORIZED, _) => return Ok(()),
         (StatusCode::INTERNAL_SERVER_ERROR, _) => {
-            "500: the proxy takes the outpost's answer for a failure; its log says why".to_owned()
+            "500: the proxy cannot reach the outpost at the address that it has for it, or takes its \
+             answer for a failure; the proxy's log says which"
+                .to_owned()
         }
         (StatusCode::SERVICE_UNAVAILABLE, _) => {
             "503: the plugin refuses its settings, or the store is away; Traefik's log names the \

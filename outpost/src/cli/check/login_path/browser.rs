@@ -1,7 +1,7 @@
 //! The browser that follows the path: it sends what browsers send, and keeps what matters of an
 //! answer.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::time::{Duration, SystemTime};
 
 use chrono::DateTime;
@@ -86,7 +86,8 @@ impl Browser {
             let pem = &provider.settings().authorities;
             authorities.extend(reqwest::Certificate::from_pem_bundle(pem).unwrap_or_default());
         }
-        // Browsers look `*.localhost` up nowhere (RFC 6761 §6.3); the system may not know it.
+        // Browsers look `*.localhost` up nowhere (RFC 6761 §6.3); the system may not know it. In a
+        // container, its network may, where it is the proxy's.
         let external = snapshot
             .applications
             .iter()
@@ -99,7 +100,7 @@ impl Browser {
             .chain(issuers)
             .chain([url])
             .filter_map(Url::host_str)
-            .filter(|host| host.ends_with(".localhost"))
+            .filter(|host| host.ends_with(".localhost") && (*host, 0).to_socket_addrs().is_err())
             .collect();
         let builder = || {
             let builder = reqwest::Client::builder()
@@ -184,7 +185,8 @@ impl Browser {
             let error = chain(&error.without_url());
             CheckProblem(format!(
                 "{shown} cannot be reached: {error}; the host name must lead to the proxy, and the \
-                 proxy must listen at that port with that scheme"
+                 proxy must listen at that port with that scheme. In a container, the name must lead \
+                 there from within"
             ))
         })?;
         let text = |name| {

@@ -50,7 +50,7 @@ pub(super) fn check(application: &Application, reply: &Reply) -> Result<(), Chec
     Err(CheckProblem(format!(
         "the plugin does not accept what these keys sign for `{}` in the cookie `{}`: its keys \
          file, `application`, `cookieName` or `issuer` is another{plain_http}, so signing in would lead in a \
-         circle; with `log.level: INFO`, Traefik's log says which",
+         circle; with `--log.level=INFO`, Traefik's log says which",
         application.audience(),
         application.cookie().name
     )))
