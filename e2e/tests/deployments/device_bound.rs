@@ -293,7 +293,7 @@ fn behind_nginx(how: How) -> Result<()> {
     let setting = Setting::new(how)?;
     let site = setting.site("deploy/outpost/single.yaml", "wiki");
     let site = site.applications(&rule(how)).start()?;
-    let listen = behind_tls(&site);
+    let listen = format!("listen {};", site.ports().web);
     let servers = site.fitted("deploy/nginx/single.conf", &[("listen 80;", &listen)])?;
     let _nginx = Nginx::start_with(&site, &servers, &[])?;
     setting.run(&site, "nginx", DecidedBy::Outpost, None)
@@ -314,7 +314,7 @@ fn nginx_of_a_domain_required() -> Result<()> {
 fn behind_nginx_of_a_domain(how: How) -> Result<()> {
     let setting = Setting::new(how)?;
     let site = setting.site("deploy/outpost/domain.yaml", "auth").start()?;
-    let listen = behind_tls(&site);
+    let listen = format!("listen {};", site.ports().web);
     let auth = setting.front.origin("auth");
     let start = format!("return 302 {auth}/akprox/start?target=https://");
     let shown = "return 302 http://auth.example.com/akprox/start?target=$scheme://";
@@ -331,11 +331,6 @@ fn behind_nginx_of_a_domain(how: How) -> Result<()> {
     );
     let _nginx = Nginx::start_with(&site, &format!("{servers}\n{own}\n"), &[])?;
     setting.run(&site, "nginx-domain", DecidedBy::Outpost, DOMAIN)
-}
-
-/// Returns the line by which nginx listens behind TLS that another program ends.
-fn behind_tls(site: &Site) -> String {
-    format!("listen {}; absolute_redirect off;", site.ports().web)
 }
 
 #[test]

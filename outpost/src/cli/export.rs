@@ -435,7 +435,7 @@ applications:
             "proxy_set_header X-Auth-Username $gatepost_x_auth_username;",
             "return 302 /akprox/start?target=$request_uri;",
             "return 302 https://auth.example.org/akprox/start?\
-             target=$scheme://$server_name$gatepost_port$request_uri;",
+             target=$scheme://$server_name$request_uri;",
             "proxy_set_header X-Original-URL $scheme://$server_name$request_uri;",
             "server_name auth.example.org;",
             "ssl_certificate /etc/nginx/tls/chat.example.org.crt;",

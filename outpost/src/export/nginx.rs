@@ -17,6 +17,8 @@ struct Server {
     application: String,
     name: String,
     port: u16,
+    /// The port in the browser's URL, with a `:`; empty where it is the scheme's own.
+    shown_port: String,
     tls: bool,
     prefix: String,
     /// Where the outpost of a domain answers; none on its own host.
@@ -66,10 +68,15 @@ pub fn servers(
 fn of_application(application: &ApplicationSettings) -> Vec<Server> {
     let external = &application.external;
     let domain = matches!(application.mode, Mode::Domain(_));
+    let shown_port = match (external.is_https(), external.port()) {
+        (true, 443) | (false, 80) => String::new(),
+        (_, port) => format!(":{port}"),
+    };
     let server = |name: &str, upstream: Option<&Url>| Server {
         application: application.audience.to_string(),
         name: name.to_owned(),
         port: external.port(),
+        shown_port: shown_port.clone(),
         tls: external.is_https(),
         prefix: application.prefix.to_string(),
         elsewhere: domain.then(|| external.origin().to_owned()),
