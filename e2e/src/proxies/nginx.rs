@@ -1,4 +1,5 @@
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
@@ -60,6 +61,32 @@ impl Nginx {
             .map(|line| format!("{line}\n"))
             .collect();
         run(site, &servers, &[], hosts)
+    }
+}
+
+impl Nginx {
+    /// Starts nginx as the app `wiki` behind TLS, on the site's port [for other
+    /// purposes](crate::SitePorts::extra), with the certificate and the key of these files.
+    ///
+    /// # Errors
+    ///
+    /// When it is not installed or does not become ready.
+    pub fn before_wiki(site: &Site, certificate: &Path, key: &Path) -> Result<Service> {
+        let ports = site.ports();
+        let server = format!(
+            "server {{\n\
+               listen 127.0.0.1:{} ssl;\n\
+               ssl_certificate {};\n\
+               ssl_certificate_key {};\n\
+               proxy_set_header Host $http_host;\n\
+               location / {{ proxy_pass http://127.0.0.1:{}; }}\n\
+             }}\n",
+            ports.extra,
+            certificate.display(),
+            key.display(),
+            ports.wiki
+        );
+        run_as("wiki-tls", site, &server, &[], &[])
     }
 }
 

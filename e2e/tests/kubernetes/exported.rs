@@ -1,5 +1,7 @@
 //! What `gatepost export kubernetes` prints, as it is, on the real API server and real Traefik.
 
+pub(crate) mod routes;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::process::Output;

@@ -58,6 +58,7 @@ fn main() -> ExitCode {
         chart::sign_in::TESTS,
         chart::traefik_values::TESTS,
         exported::TESTS,
+        exported::routes::TESTS,
         faults::TESTS,
         imported::TESTS,
         ingress_nginx::TESTS,

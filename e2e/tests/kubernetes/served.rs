@@ -123,8 +123,15 @@ pub(crate) fn objects_of(text: &str) -> Result<Vec<Value>> {
 /// Traefik at work in the cluster, until this is dropped: then the objects are removed too.
 pub(crate) struct Running<'c> {
     // In this order: Traefik first, which would read that they are gone.
-    _traefik: Service,
+    traefik: Service,
     _laid_out: LaidOut<'c>,
+}
+
+impl Running<'_> {
+    /// Returns Traefik.
+    pub(crate) fn traefik(&self) -> &Service {
+        &self.traefik
+    }
 }
 
 /// Applies these objects, with what a cluster has besides, and starts Traefik with this static
@@ -193,7 +200,7 @@ pub(crate) fn serve_by<'c>(
 ) -> Result<Running<'c>> {
     let laid_out = lay_out(cluster, site, objects)?;
     Ok(Running {
-        _traefik: traefik.start(hosts)?,
+        traefik: traefik.start(hosts)?,
         _laid_out: laid_out,
     })
 }
@@ -254,7 +261,7 @@ pub(crate) fn lay_out<'c>(
             "gatepost-metrics" => continue,
             other => bail!("no pods of {other}"),
         };
-        objects.push(endpoint_slice(service, program, &mut pods)?);
+        objects.push(endpoint_slice(service, program, ports.extra, &mut pods)?);
     }
     let pods = pods
         .into_iter()
@@ -286,10 +293,11 @@ fn outpost_service() -> Result<Value> {
 }
 
 /// Where the pods of a Service are, which no controller of this cluster says, and the ports that are
-/// to be open there.
+/// to be open there: 443 leads to what has a certificate.
 fn endpoint_slice(
     service: &Value,
     program: u16,
+    with_tls: u16,
     pods: &mut BTreeMap<(std::net::Ipv4Addr, u16), u16>,
 ) -> Result<Value> {
     let name = name(service);
@@ -299,6 +307,7 @@ fn endpoint_slice(
     for port in shown {
         let number = port["targetPort"].as_u64().or(port["port"].as_u64());
         let number = u16::try_from(number.context("a port")?)?;
+        let program = if number == 443 { with_tls } else { program };
         pods.insert((address, number), program);
         let name = port.get("name").cloned().unwrap_or_else(|| "".into());
         ports.push(json!({ "name": name, "port": number, "protocol": "TCP" }));
