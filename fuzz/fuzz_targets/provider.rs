@@ -54,7 +54,7 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
     });
     let config = format!(
         "
-keys: ['a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=']
+keys: ['a:Zm9yLXRoZS10ZXN0cy1vZi1nYXRlcG9zdC1hbG9uZTE=']
 store: {{kind: memory}}
 providers:
   - {{name: main, issuer: '{issuer}', clientId: gatepost, clientSecret: s, nonce: ifPresent,

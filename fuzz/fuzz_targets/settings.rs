@@ -15,7 +15,7 @@ use serde_json::Value;
 use self::exchange::{Request as PluginRequest, native_gate, natively};
 
 /// The beginning of the seeds' keys.
-const SECRET: &str = "QkNERUZHSElK";
+const SECRET: &str = "Zm9yLXRoZS10";
 
 /// Returns whether it is also somewhere that is not a key, such as the name of a claim.
 fn is_outside_the_keys(data: &[u8]) -> bool {

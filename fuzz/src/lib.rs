@@ -22,11 +22,11 @@ mod token;
 use self::token::{NOW, token};
 
 /// The only key.
-pub const KEY: &str = "a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=";
+pub const KEY: &str = "a:Zm9yLXRoZS10ZXN0cy1vZi1nYXRlcG9zdC1hbG9uZTE=";
 
 /// The outpost's configuration.
 const CONFIGURATION: &str = "
-keys: ['a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=']
+keys: ['a:Zm9yLXRoZS10ZXN0cy1vZi1nYXRlcG9zdC1hbG9uZTE=']
 store: {kind: memory}
 trustedProxies: [127.0.0.1]
 providers:
@@ -47,7 +47,7 @@ applications:
 /// The plugin's settings for the application `wiki` of the outpost's configuration.
 pub const SETTINGS: &str = r#"{
     "application": "wiki", "issuer": "https://id.example.com", "fallback": "route",
-    "keys": "a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=",
+    "keys": "a:Zm9yLXRoZS10ZXN0cy1vZi1nYXRlcG9zdC1hbG9uZTE=",
     "cookieName": "__Host-gatepost", "public": ["/public/*", "GET=/hook"],
     "allowPreflight": true, "require": {"groups": ["staff"]},
     "rules": [

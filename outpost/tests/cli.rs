@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-const KEY: &str = "k:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=";
+const KEY: &str = "k:Zm9yLXRoZS10ZXN0cy1vZi1nYXRlcG9zdC1hbG9uZTE=";
 
 /// Runs `gatepost` with only these variables, and `input` as its standard input.
 fn gatepost(arguments: &[&str], variables: &[(&str, &str)], input: &str) -> Output {
@@ -102,6 +102,48 @@ fn nothing_is_served_on_a_wrong_configuration_and_every_problem_is_said() {
     );
 }
 
+/// Whoever copied one would have sessions that everybody can make.
+#[test]
+fn no_outpost_starts_with_a_key_that_the_documentation_shows() {
+    const SHOWN: &str = "QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE";
+    let folder = tempfile::tempdir().expect("a folder");
+    let keys = folder.path().join("gatepost.keys");
+    std::fs::write(&keys, format!("{KEY}\nold:{SHOWN}\n")).expect("written");
+    let keys = keys.to_string_lossy();
+    let inline = format!("mine:{SHOWN}=");
+    for (variable, value, id) in [
+        ("GATEPOST_KEYS", &*inline, "mine"),
+        ("GATEPOST_KEYS_FILE", &*keys, "old"),
+    ] {
+        let mut variables = right();
+        variables[0] = (variable, value);
+        for arguments in [&["serve"][..], &["check"]] {
+            let output = gatepost(arguments, &variables, "");
+            let said = stderr(&output) + &stdout(&output);
+            assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+            let named = said.contains(&format!("key `{id}` is an example that everybody can read"));
+            assert!(named && !said.contains(SHOWN), "{arguments:?}: {said}");
+        }
+    }
+}
+
+/// With the line of the file, as all problems have it.
+#[test]
+fn the_commented_example_has_a_key_that_no_outpost_takes() {
+    let example = include_str!("../../deploy/outpost/gatepost.yaml");
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("gatepost.yaml");
+    std::fs::write(&path, example).expect("written");
+    let line = example.lines().position(|line| line.starts_with("keys:"));
+    let line = line.expect("a key") + 1;
+    let path = path.to_string_lossy();
+    let output = gatepost(&["serve", "--config", &path], &[], "");
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let expected = format!("{path}:{line}: keys: key `test-only` is an example");
+    assert!(said.contains(&expected), "{said}");
+}
+
 #[test]
 fn check_says_what_to_register_and_what_is_wrong() {
     let output = gatepost(&["check"], &right(), "");
@@ -118,7 +160,7 @@ fn check_says_what_to_register_and_what_is_wrong() {
         assert!(said.contains(line), "{line}\n{said}");
     }
     assert!(
-        !said.contains("very-secret") && !said.contains("QkNERUZH"),
+        !said.contains("very-secret") && !said.contains("Zm9yLXRoZS"),
         "{said}"
     );
 }

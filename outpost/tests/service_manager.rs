@@ -48,7 +48,7 @@ fn configuration(folder: &Path) -> PathBuf {
     let file = folder.join("gatepost.yaml");
     let text = "listen: { http: '127.0.0.1:0', metrics: '127.0.0.1:0' }
 store: { kind: memory }
-keys: ['k:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=']
+keys: ['k:Zm9yLXRoZS10ZXN0cy1vZi1nYXRlcG9zdC1hbG9uZTE=']
 providers: [{ name: main, issuer: 'http://127.0.0.1:1', clientId: gatepost, clientSecret: x }]
 applications: [{ name: wiki, externalUrl: 'http://wiki.localhost' }]
 ";

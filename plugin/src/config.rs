@@ -376,6 +376,12 @@ fn keys(fields: &mut Fields<'_>) -> Option<KeySource> {
             KeyRing::from_entries(entries.iter().map(String::as_str))
                 .map_err(|error| fields.problem("keys", error))
                 .ok()
+                .filter(|ring| {
+                    let usable = ring.check_unpublished();
+                    usable
+                        .map_err(|error| fields.problem("keys", error))
+                        .is_ok()
+                })
                 .map(|ring| KeySource::Inline(Some(ring)))
         }
         (None, Some(name), None) => Some(KeySource::Env(name)),
@@ -428,7 +434,7 @@ impl std::error::Error for ConfigError {}
 mod tests {
     use super::*;
 
-    const KEY: &str = "k:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=";
+    const KEY: &str = "k:Zm9yLXRoZS10ZXN0cy1vZi1nYXRlcG9zdC1hbG9uZTE=";
 
     fn read(json: &str) -> Config {
         Config::read(json.as_bytes()).expect(json)

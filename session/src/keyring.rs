@@ -12,6 +12,10 @@ use zeroize::Zeroizing;
 use crate::claims::Audience;
 use crate::mac::{MAC_BYTES, Mac};
 
+mod published;
+
+pub use self::published::PublishedKey;
+
 /// The shortest secret a ring accepts, in bytes: the output size of SHA-256, below which an HMAC
 /// key weakens the MAC (RFC 2104 §3, RFC 7518 §3.2).
 pub const MIN_KEY_BYTES: usize = 32;

@@ -49,7 +49,9 @@ pub use gatepost_scan::{
     TextList, TextListIter, begins_otherwise, constant_time, plain_path, sum, visible_without,
 };
 pub use json::{JsonReader, Piece};
-pub use keyring::{DerivedKey, DerivedKeys, KeyId, KeyRing, KeyRingError, MIN_KEY_BYTES, Purpose};
+pub use keyring::{
+    DerivedKey, DerivedKeys, KeyId, KeyRing, KeyRingError, MIN_KEY_BYTES, PublishedKey, Purpose,
+};
 pub use mac::Mac;
 pub use verify::{
     Authentic, CLOCK_SKEW_SECONDS, Current, MAX_TOKEN_BYTES, OpenError, Verifier, WindowError,

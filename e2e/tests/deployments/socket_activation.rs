@@ -61,7 +61,7 @@ fn configuration(http: u16, metrics: u16) -> serde_json::Value {
     json!({
         "listen": { "http": at(http), "metrics": at(metrics) },
         "store": { "kind": "memory" },
-        "keys": ["k:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE="],
+        "keys": ["k:Zm9yLXRoZS10ZXN0cy1vZi1nYXRlcG9zdC1hbG9uZTE="],
         "providers": [{
             "name": "main",
             "issuer": "http://127.0.0.1:1",

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use gatepost_policy::config::Problems;
+use gatepost_policy::config::{Problem, Problems};
 use serde_json::{Map, Value};
 
 use super::environment;
@@ -22,7 +22,7 @@ impl Config {
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
         let Some(path) = path else {
-            return Self::parse("", variables);
+            return Self::parse("", variables)?.with_secret_keys(None);
         };
         let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
             path: path.to_path_buf(),
@@ -38,7 +38,34 @@ impl Config {
             error @ ConfigError::Unreadable { .. } => error,
         })?;
         config.files.push(path.to_path_buf());
-        Ok(config)
+        config.with_secret_keys(Some((path, &text)))
+    }
+
+    /// Refuses keys that Gatepost's documentation shows. What only reads a configuration, as tests
+    /// and examples do, takes them.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Invalid`] with the key.
+    pub(crate) fn with_secret_keys(self, file: Option<(&Path, &str)>) -> Result<Self, ConfigError> {
+        let Err(error) = self.keys.check_unpublished() else {
+            return Ok(self);
+        };
+        let findings = ["keys", "keysFile"].map(|path| Finding {
+            problem: Problem {
+                path: path.to_owned(),
+                message: error.to_string(),
+            },
+            location: None,
+        });
+        let findings: Vec<Finding> = match file {
+            Some((path, text)) => located(findings.into(), path, text),
+            None => findings.into(),
+        };
+        // Of the two, the one that the file has.
+        let by_place = findings.iter().position(|it| it.location.is_some());
+        let found = findings.into_iter().nth(by_place.unwrap_or(0));
+        Err(ConfigError::Invalid(found.into_iter().collect()))
     }
 
     /// Reads YAML; `variables` of the environment override it.

@@ -6,6 +6,7 @@ use serde_json::json;
 
 mod cookies;
 mod device;
+mod keys;
 mod machine_clients;
 mod networks;
 mod renewal;
@@ -15,8 +16,8 @@ mod state;
 mod step_up;
 
 const NOW: u64 = 1_800_000_000;
-const KEY_A: &str = "a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=";
-const KEY_B: &str = "b:YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXoxMjM0NTY=";
+const KEY_A: &str = "a:Zm9yLXRoZS10ZXN0cy1vZi1nYXRlcG9zdC1hbG9uZTE=";
+const KEY_B: &str = "b:Zm9yLXRoZS10ZXN0cy1vZi1nYXRlcG9zdC1hbG9uZTI=";
 
 fn claims() -> Claims {
     let now = NumericDate::from_seconds(NOW);

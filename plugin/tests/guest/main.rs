@@ -29,8 +29,8 @@ use self::exchange::token::token;
 use self::exchange::{NOW, Request, native_gate, natively};
 use self::host::{Guest, Plugin};
 
-const KEY: &str = "a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=";
-const OTHER_KEY: &str = "a:YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXoxMjM0NTY=";
+const KEY: &str = "a:Zm9yLXRoZS10ZXN0cy1vZi1nYXRlcG9zdC1hbG9uZTE=";
+const OTHER_KEY: &str = "a:Zm9yLXRoZS10ZXN0cy1vZi1nYXRlcG9zdC1hbG9uZTI=";
 
 /// Traefik's limit on a request's header, in bytes.
 const HEADER_LIMIT: usize = 1024 * 1024;
@@ -307,6 +307,10 @@ fn settings_that_cannot_be_served_neither_trap_nor_serve() {
         ("maps 100 deep", nested_objects(100)),
         ("of another kind", "[1,2,3]".into()),
         ("a short key", settings(&json!({ "keys": "k:c2hvcnQ=" }))),
+        (
+            "a key that the documentation shows",
+            settings(&json!({ "keys": "k:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=" })),
+        ),
         ("a wrong pattern", settings(&json!({ "public": "/a/../b" }))),
         ("an unknown key", settings(&json!({ "publik": "/*" }))),
         (

@@ -191,7 +191,8 @@ impl Settings {
             };
             text.insert("store".to_owned(), store);
         }
-        Config::parse_without_applications(&text.to_string(), self.gatepost.iter().cloned())
+        let variables = self.gatepost.iter().cloned();
+        Config::parse_without_applications(&text.to_string(), variables)?.with_secret_keys(None)
     }
 
     /// Returns the key of the outpost's own data: flows, and data at rest. All replicas have the

@@ -3,7 +3,7 @@
 use super::*;
 
 /// What says "allowed" for the application `wiki` with [`KEY_A`].
-pub(super) const WORD_A: &str = "xp0El6QSAkO_2ZccmXn_AA";
+pub(super) const WORD_A: &str = "VvHXo33hgtZDRk2U7e2DaQ";
 
 /// Row A10: a router that the plugin is not in front of lets no client in by a word that it made up.
 #[test]
