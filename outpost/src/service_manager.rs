@@ -16,6 +16,13 @@ pub fn reloading() {
     notify(State::Reloading);
 }
 
+/// Says this of the process in one line, as `systemctl status` shows it; an empty text takes back what was
+/// said before.
+pub fn show(text: &str) {
+    // A further line would be a message of its own.
+    notify(State::Shown(text.lines().next().unwrap_or_default()));
+}
+
 /// Says that requests under way are finished, and no others are taken.
 pub fn stopping() {
     notify(State::Stopping);
@@ -38,7 +45,8 @@ pub fn keep_watchdog() {
 
 /// A state of the process, for the service manager.
 #[derive(Clone, Copy, Debug)]
-enum State {
+enum State<'t> {
+    Shown(#[cfg_attr(not(unix), expect(dead_code))] &'t str),
     Ready,
     Reloading,
     Stopping,
@@ -48,9 +56,10 @@ enum State {
 
 /// Notifies the service manager. Does nothing where none listens.
 #[cfg(unix)]
-fn notify(state: State) {
+fn notify(state: State<'_>) {
     use sd_notify::NotifyState;
     let outcome = match state {
+        State::Shown(text) => sd_notify::notify(&[NotifyState::Status(text)]),
         State::Ready => sd_notify::notify(&[NotifyState::Ready]),
         // It accepts this state only with the time.
         State::Reloading => NotifyState::monotonic_usec_now()
@@ -60,6 +69,7 @@ fn notify(state: State) {
     };
     if let Err(error) = outcome {
         let state = match state {
+            State::Shown(_) => "shown",
             State::Ready => "ready",
             State::Reloading => "reloading",
             State::Stopping => "stopping",
@@ -71,7 +81,7 @@ fn notify(state: State) {
 
 /// Does nothing: other systems have no such manager.
 #[cfg(not(unix))]
-fn notify(_: State) {}
+fn notify(_: State<'_>) {}
 
 /// The sockets that the service manager has opened for this process.
 #[derive(Debug, Default)]

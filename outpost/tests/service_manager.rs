@@ -76,7 +76,7 @@ fn heard(manager: &UnixDatagram, line: &str) -> String {
 struct Managed {
     manager: UnixDatagram,
     outpost: Outpost,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 /// Starts the outpost with these variables. A file descriptor 3 is what it inherits.
@@ -95,7 +95,7 @@ fn start(variables: &[(&str, &str)]) -> Managed {
     Managed {
         manager,
         outpost: Outpost(outpost.expect("started")),
-        _folder: folder,
+        folder,
     }
 }
 
@@ -121,7 +121,7 @@ fn the_service_manager_is_told_of_each_state() {
     let Managed {
         manager,
         mut outpost,
-        _folder,
+        folder: _folder,
     } = start(&[("WATCHDOG_USEC", "400000")]);
 
     heard(&manager, "READY=1");
@@ -136,6 +136,29 @@ fn the_service_manager_is_told_of_each_state() {
     outpost.signal("TERM");
     heard(&manager, "STOPPING=1");
     assert!(outpost.end().success());
+}
+
+/// `systemctl status` shows it, whoever looks: the reason, and not what was secret in the file.
+#[test]
+fn the_service_manager_is_told_why_a_reload_changed_nothing() {
+    let mut started = start(&[]);
+    heard(&started.manager, "READY=1");
+    let file = started.folder.path().join("gatepost.yaml");
+    let right = std::fs::read_to_string(&file).expect("a file");
+    let wrong = right.replace("externalUrl:", "external:") + "verySecret: 1\n";
+    std::fs::write(&file, wrong).expect("written");
+    started.outpost.signal("HUP");
+    heard(&started.manager, "RELOADING=1");
+    let shown = heard(&started.manager, "STATUS=");
+    let reason = "STATUS=the configuration before stays: ";
+    assert!(shown.starts_with(reason), "{shown}");
+    assert!(shown.contains("gatepost.yaml:"), "{shown}");
+    assert_eq!(shown.trim_end().lines().count(), 1, "{shown}");
+    heard(&started.manager, "READY=1");
+    std::fs::write(&file, right).expect("written");
+    assert_eq!(heard(&started.manager, "STATUS=").trim_end(), "STATUS=");
+    started.outpost.signal("TERM");
+    assert!(started.outpost.end().success());
 }
 
 /// `sd_listen_fds(3)`: a process inherits the variables of the one that started it.

@@ -156,7 +156,9 @@ impl Watched {
         ) {
             Ok(config) => match self.put_in_place(outpost, config) {
                 Ok(()) => {
-                    self.failed = None;
+                    if self.failed.take().is_some() {
+                        service_manager::show("");
+                    }
                     return true;
                 }
                 Err(error) => error.to_string(),
@@ -168,6 +170,7 @@ impl Watched {
             for line in problem.lines() {
                 tracing::error!(problem = line, "the configuration before stays");
             }
+            service_manager::show(&format!("the configuration before stays: {problem}"));
         }
         self.failed = Some(problem);
         false

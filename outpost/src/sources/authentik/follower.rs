@@ -17,6 +17,7 @@ use super::settings::Settings;
 use super::socket::{self, Listeners, Update};
 use crate::config::Config;
 use crate::runtime::{Outpost, Refresh};
+use crate::service_manager;
 use crate::signals::Asked;
 
 /// The pause between two attempts to reach authentik.
@@ -149,6 +150,7 @@ impl Follower {
             };
             drop(alive);
             refresh.answered();
+            reasons.answered();
             if reasons.next(Instant::now() + pause).await == Update::Soon {
                 tokio::time::sleep(spread()).await;
             }
@@ -187,7 +189,9 @@ impl Follower {
                     cache.write(&snapshot);
                 }
                 self.in_force = Some(snapshot);
-                self.last_failure = None;
+                if self.last_failure.take().is_some() {
+                    service_manager::show("");
+                }
                 true
             }
             Err(error) => {
@@ -202,6 +206,7 @@ impl Follower {
         let failure = Some(error.to_string());
         if self.last_failure != failure {
             tracing::error!(%error, "the configuration before stays");
+            service_manager::show(&format!("the configuration before stays: {error}"));
         }
         self.last_failure = failure;
     }

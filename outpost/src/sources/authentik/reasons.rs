@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::socket::Update;
 use crate::runtime::Refresh;
+use crate::service_manager;
 use crate::signals::Asked;
 
 /// The reasons for which the outpost asks authentik again.
@@ -15,10 +16,13 @@ pub(super) struct Reasons {
     updates: mpsc::Receiver<Update>,
     signals: [Asked; 2],
     refresh: Arc<Refresh>,
+    /// Whether the service manager has heard of a reload, and not yet of its end.
+    is_reloading: bool,
 }
 
 impl Reasons {
-    /// Waits for updates, for either of the signals, and for requests.
+    /// Waits for updates, for either of the signals, of which the first is the service manager's, and for
+    /// requests.
     pub(super) fn new(
         updates: mpsc::Receiver<Update>,
         signals: [Asked; 2],
@@ -28,6 +32,15 @@ impl Reasons {
             updates,
             signals,
             refresh,
+            is_reloading: false,
+        }
+    }
+
+    /// Says that authentik was asked, with whatever outcome: a service manager that has asked for a reload
+    /// waits for its end.
+    pub(super) fn answered(&mut self) {
+        if std::mem::take(&mut self.is_reloading) {
+            service_manager::ready();
         }
     }
 
@@ -37,7 +50,11 @@ impl Reasons {
         tokio::select! {
             // A closed channel is not a reason to ask.
             Some(update) = self.updates.recv() => update,
-            () = one.next() => Update::Now,
+            () = one.next() => {
+                service_manager::reloading();
+                self.is_reloading = true;
+                Update::Now
+            }
             () = other.next() => Update::Now,
             () = self.refresh.wanted() => Update::Now,
             () = tokio::time::sleep_until(at) => Update::Now,
