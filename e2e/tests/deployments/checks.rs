@@ -410,6 +410,40 @@ pub(crate) fn only_the_proxy_asks(site: &Site, hosts: &[&str]) -> Result<()> {
     Ok(())
 }
 
+/// Whatever a user opens at the outpost's own host, signed in or not, the outpost answers; and to none does
+/// it answer as to a proxy.
+pub(crate) fn the_outposts_own_host_answers(site: &Site) -> Result<()> {
+    let (stranger, alice) = (Client::new()?, Client::new()?);
+    alice.sign_in(&site.url("wiki", "/")?, &ALICE)?;
+    let reached = || site.wiki().len() + site.files().len();
+    let before = reached();
+    for (who, client) in [("a stranger", &stranger), ("alice", &alice)] {
+        let home = client.open(&site.url("auth", "/")?)?;
+        assert!(home.passed("/akprox/session"), "{who}: {home}");
+        let signed_in = home.landed.body.contains("alice");
+        assert_eq!(signed_in, who == "alice", "{who}: {home}");
+        for path in [
+            "/favicon.ico",
+            "/reports/2026?quarter=3",
+            "/akprox",
+            "/akprox/nothing",
+            "/akprox/auth/traefik",
+            "/akprox/auth?traefik",
+            "/outpost.goauthentik.io/auth/traefik",
+            "/sso/auth/traefik",
+        ] {
+            let request = client.page_load(Method::GET, &site.url("auth", path)?);
+            let answer = Answer::read(request.send()?)?;
+            assert_eq!(answer.status, StatusCode::NOT_FOUND, "{who}: {path}");
+            let says = "<h1>Page not found</h1>";
+            assert!(answer.body.contains(says), "{who}: {path}: {}", answer.body);
+            assert!(answer.header("x-auth-username").is_none(), "{who}: {path}");
+        }
+    }
+    assert_eq!(reached(), before, "an application was reached");
+    Ok(())
+}
+
 fn signing_out_ends_the_session(site: &Site, outpost_host: &str) -> Result<()> {
     let client = Client::new()?;
     let page = site.url("wiki", "/")?;

@@ -130,7 +130,8 @@ fn plugin_domain() -> Result<()> {
         "deploy/kubernetes/traefik/plugin-domain.yaml",
         &["wiki", "files"],
     )?;
-    checks::domain(&site)
+    checks::domain(&site)?;
+    checks::the_outposts_own_host_answers(&site)
 }
 
 #[test]
@@ -172,6 +173,7 @@ fn forward_auth_domain() -> Result<()> {
         &["wiki", "files"],
     )?;
     checks::domain(&site)?;
+    checks::the_outposts_own_host_answers(&site)?;
     checks::scripts_renew_in_place(&site, "files")
 }
 

@@ -87,7 +87,12 @@ fn domain(cluster: &Cluster, config: &str, file: &str) -> Result<()> {
     let site = checks::site("deploy/outpost/domain.yaml").start()?;
     let objects = shown(&site, file)?;
     let _running = serve(cluster, &site, config, &[], objects, &["wiki", "files"])?;
-    checks::domain(&site)
+    checks::domain(&site)?;
+    // ingress-nginx's rules have no words for the rest of a host's paths.
+    if config != INGRESS_NGINX {
+        checks::the_outposts_own_host_answers(&site)?;
+    }
+    Ok(())
 }
 
 /// The objects of a file of `deploy/kubernetes/traefik/`, with the public paths of the checks.

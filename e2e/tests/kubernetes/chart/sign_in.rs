@@ -107,7 +107,8 @@ fn single(cluster: &Cluster, way: &Way) -> Result<()> {
 fn domain(cluster: &Cluster, way: &Way) -> Result<()> {
     let site = checks::site("deploy/outpost/domain.yaml").start()?;
     let _running = installed(cluster, &site, way)?;
-    checks::domain(&site)
+    checks::domain(&site)?;
+    checks::the_outposts_own_host_answers(&site)
 }
 
 /// With the entry point and the `tls` that the chart has by default: browsers take the cookie `__Host-…`
