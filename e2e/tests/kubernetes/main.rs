@@ -17,6 +17,7 @@
 
 mod accepted;
 mod accounts;
+mod annotations;
 mod chart;
 // What every deployment must do, which the suite of deployments has.
 #[path = "../deployments/checks.rs"]
@@ -24,6 +25,7 @@ mod chart;
 mod checks;
 mod exported;
 mod faults;
+mod filters;
 // What a further issuer must do, which the suite of real providers has too.
 #[path = "../deployments/further_issuer.rs"]
 mod further_issuer;
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
     suite.run(&[
         accepted::TESTS,
         accounts::TESTS,
+        annotations::TESTS,
         chart::TESTS,
         chart::keys::TESTS,
         chart::sign_in::TESTS,
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         exported::TESTS,
         exported::routes::TESTS,
         faults::TESTS,
+        filters::TESTS,
         imported::TESTS,
         ingress_nginx::TESTS,
         neighbours::TESTS,

@@ -40,7 +40,7 @@ const FORGED: (&str, &str) = ("x-auth-username", "mallory");
 const GUEST: &str = "guest.example.com";
 
 /// For Traefik to see a change of the cluster.
-const SEEN: Duration = Duration::from_secs(60);
+pub(crate) const SEEN: Duration = Duration::from_secs(60);
 
 /// An IngressRoute beside those of the application.
 fn by_ingress_route(cluster: &Cluster) -> Result<()> {
@@ -223,7 +223,7 @@ fn each(services: &[Value], route: impl Fn(&str, &Value) -> Value) -> Vec<Value>
 }
 
 /// The neighbour's own Service, with the pods of this one.
-fn own_service(pods: &str) -> Vec<Value> {
+pub(crate) fn own_service(pods: &str) -> Vec<Value> {
     vec![
         json!({
             "apiVersion": "v1",
