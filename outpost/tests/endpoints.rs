@@ -132,7 +132,8 @@ spec:
     let documents = Documents::read(&[input], &ConfigMap::None).unwrap();
     for form in [Form::Annotations, Form::Gateway] {
         let outpost = "http://gatepost.gatepost.svc:9000".parse().unwrap();
-        let settings = Settings::new(form, "nginx", outpost, false, ("traefik", "web")).unwrap();
+        let gateway = "traefik/web".parse().unwrap();
+        let settings = Settings::new(form, "nginx", outpost, false, gateway).unwrap();
         let imported = ingress_nginx::import(&documents, &settings).unwrap();
         check(&format!("{form:?}"), &routes(&imported.text), true);
     }
