@@ -1,6 +1,9 @@
 //! What the real controller of ingress-nginx makes of the manifests for it: nginx, in front of the
 //! real API server's Ingresses, with the sign-in and everything else that a deployment must do.
 
+mod compared;
+mod rows;
+
 use anyhow::{Context as _, Result};
 use gatepost_e2e::cluster::Cluster;
 use gatepost_e2e::proxies::IngressController;
@@ -22,6 +25,10 @@ pub(crate) const TESTS: &[Test] = &[
     Test {
         name: "ingress_nginx::domain",
         run: domain,
+    },
+    Test {
+        name: "ingress_nginx::traefik_opens_nothing",
+        run: compared::traefik_opens_nothing,
     },
 ];
 
