@@ -30,6 +30,7 @@ mod filters;
 #[path = "../deployments/further_issuer.rs"]
 mod further_issuer;
 mod imported;
+mod imported_hosts;
 mod ingress_nginx;
 mod neighbours;
 mod refused;
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
         faults::TESTS,
         filters::TESTS,
         imported::TESTS,
+        imported_hosts::TESTS,
         ingress_nginx::TESTS,
         neighbours::TESTS,
         refused::TESTS,
