@@ -152,6 +152,14 @@ impl World {
         self.ahead.fetch_add(seconds, Ordering::Relaxed);
     }
 
+    /// Returns what lets time pass for the outpost, for the provider to call in the middle of a request.
+    pub(crate) fn waiting(&self) -> impl Fn(u64) + Send + Sync + 'static {
+        let ahead = Arc::clone(&self.ahead);
+        move |seconds| {
+            ahead.fetch_add(seconds, Ordering::Relaxed);
+        }
+    }
+
     /// Waits until the store has no session any more.
     pub(crate) async fn until_no_session_is_left(&self, case: &str) {
         let store = &self.outpost.store;

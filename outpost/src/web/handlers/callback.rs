@@ -58,7 +58,8 @@ pub(in crate::web) async fn answer(
     let state = response.state.clone();
     let flows = FlowCookies::find(request.cookies(), application, keys);
     let end = flows.end(&state);
-    let reply = match flows.take(&state, context.now()) {
+    let now = context.now();
+    let reply = match flows.take(&state, now) {
         // This comes before any provider sees the response: an attacker's provider may want another
         // provider's code (RFC 9700 §4.4.2.2).
         Some((provider, pending)) if !is_at_uri_of(provider, application, request) => {
@@ -72,7 +73,16 @@ pub(in crate::web) async fn answer(
             let session = pending.session.clone();
             let restarts = pending.restarts;
             let restart_url = restart_url(application, &pending);
-            let completed = complete(context, application, provider, request, response, pending);
+            let began = now.as_seconds().saturating_sub(pending.age);
+            let completed = complete(
+                context,
+                application,
+                provider,
+                request,
+                response,
+                pending,
+                began,
+            );
             let completed = completed.await;
             let again = match &completed {
                 Ok(_) => None,
@@ -129,6 +139,7 @@ pub(in crate::web) async fn answer(
     reply.and_cookies(end)
 }
 
+/// Exchanges the code of a sign-in that began at this second, and makes its session.
 async fn complete(
     context: Context<'_>,
     application: &Application,
@@ -136,6 +147,7 @@ async fn complete(
     request: &ForwardedRequest<'_>,
     response: Response,
     pending: PendingSignIn,
+    began: u64,
 ) -> Result<Reply, Failure> {
     if response.repeats_issuer {
         return Err(Failure::MalformedCallback);
@@ -224,7 +236,6 @@ async fn complete(
         // What another tab has begun meanwhile is the user's later word. A session from before is not: that
         // this sign-in began means that it did not do.
         let live = session(context, application, &candidates).await?;
-        let began = context.now().as_seconds().saturating_sub(age);
         if let Some(live) = live.filter(|live| live.created.as_seconds() >= began) {
             check_same_user(&live, &signed_in.identity)?;
             if step_up::is_to_stay(context, application, &signed_in, &live)? {

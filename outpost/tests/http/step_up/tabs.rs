@@ -48,6 +48,26 @@ async fn a_sign_in_that_began_before_takes_no_step_ups_place() {
     opens(&world, &browser, "/vault/x").await;
 }
 
+/// A provider that takes its time over the code makes no session that began meanwhile an earlier one.
+#[tokio::test]
+async fn a_slow_provider_has_no_sign_in_take_a_stronger_sessions_place() {
+    let world = World::with(RULES).await;
+    let mut browser = world.browser();
+    let late = begin(&world, &mut browser, "/late", json!({"acr": "silver"})).await;
+    says(&world, json!({"acr": "gold"}));
+    browser.sign_in(START).await.expect(302);
+    let (at, wait) = (now(&world), world.waiting());
+    world.provider.script().claims = Box::new(move |claims| {
+        wait(20);
+        claims["iat"] = at.into();
+        claims["exp"] = (at + 300).into();
+        claims["acr"] = "silver".into();
+    });
+    let reply = browser.load(&late).await.expect(302);
+    assert!(!reply.sets_session(), "{reply:?}");
+    opens(&world, &browser, "/vault/x").await;
+}
+
 /// What is no less takes the session's place, as ever.
 #[tokio::test]
 async fn a_sign_in_that_began_before_and_is_stronger_takes_the_place() {
