@@ -91,7 +91,10 @@ fn nginx_reads_the_class_in_the_field_first() {
     assert!(!text.contains("public: true"), "{text}");
     let annotated = [URL, ("kubernetes.io/ingress.class", "traefik")];
     let own_twice = part("x", &annotated, "/x", "Prefix");
-    assert_eq!(imported_all(std::slice::from_ref(&own_twice), Form::Crds).expressed, 1);
+    assert_eq!(
+        imported_all(std::slice::from_ref(&own_twice), Form::Crds).expressed,
+        1
+    );
     let reasons = refused(&[own_twice], &[Form::Annotations]);
     assert!(reasons.contains("names two classes"), "{reasons}");
 }
