@@ -1,6 +1,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
@@ -9,7 +10,10 @@ use crate::programs::Service;
 use crate::site::Compose;
 use crate::site::Site;
 use crate::tools::{self, Tool as _};
-use crate::{built, layout, settings};
+use crate::{built, layout, settings, wait};
+
+/// For the outpost to write the folder for plugins.
+const STATE_LIMIT: Duration = Duration::from_secs(60);
 
 /// Traefik, with or without the plugin, as its static configuration says.
 #[derive(Debug)]
@@ -63,6 +67,17 @@ impl<'s> Traefik<'s> {
         let folder = folder(site)?;
         lay_out_plugin(&folder)?;
         let mut arguments = compose.traefik.clone();
+        let state = site.folder().join("state");
+        if arguments
+            .iter()
+            .any(|it| it.contains(&*state.to_string_lossy()))
+        {
+            // Each instance of the plugin that met no folder answers 503 for a second more.
+            let renewed = state.join("gatepost-state");
+            wait::until("the folder for plugins", STATE_LIMIT, || {
+                Ok(renewed.exists().then_some(()))
+            })?;
+        }
         arguments.retain(|argument| !argument.starts_with("--log.level="));
         arguments.extend([
             format!("--providers.docker.endpoint=unix://{}", socket.display()),

@@ -107,7 +107,9 @@ fn plugin_domain_without_the_outpost() -> Result<()> {
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn rules_in_labels_of_their_own_are_refused_where_traefik_sorts_them_otherwise() -> Result<()> {
     const MIDDLEWARE: &str = "traefik.http.middlewares.gatepost.plugin.gatepost";
-    let site = checks::site("deploy/outpost/domain.yaml").start()?;
+    let site = checks::site("deploy/outpost/domain.yaml")
+        .state_folder()
+        .start()?;
     let keys = std::fs::read_to_string(site.keys().path())?;
     let auth = site.url("auth", "")?.origin().ascii_serialization();
     for (count, admin, other) in [
