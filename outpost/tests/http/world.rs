@@ -26,7 +26,7 @@ use tower::ServiceExt as _;
 use crate::browser::{Browser, Reply};
 use crate::provider::{CLIENT_ID, CLIENT_SECRET, Provider};
 
-pub(crate) const KEY_A: &str = "a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=";
+pub(crate) const KEY_A: &str = "a:Zm9yLXRoZS10ZXN0cy1vZi1nYXRlcG9zdC1hbG9uZTE=";
 
 /// `app` and `app2` on hosts of their own, `intranet` for a domain, and `admin`, which takes
 /// admins only.
