@@ -189,8 +189,9 @@ pub(super) const FORWARDED: [&str; 9] = [
     "Forwarded",
 ];
 
-/// How the names begin that only proxies say, in the one spelling in which they do.
-const PROXIES: &str = "x-forwarded-";
+/// The second word of the names that only proxies say (`X-Forwarded-…`), without its first letter, which
+/// is looked at before.
+const PROXIES: &str = "orwarded";
 
 /// The patterns of [`is_alias_of_proxies`], without regard to case.
 pub(super) const PROXIES_ALIASES: [&str; 3] = [
@@ -203,13 +204,19 @@ pub(super) const PROXIES_ALIASES: [&str; 3] = [
 /// `X.Forwarded.Prefix`. Traefik's entry points look for `-` and `_` alone, and some servers read every
 /// such character as `_`.
 pub(super) fn is_alias_of_proxies(name: &[u8]) -> bool {
-    let start = name.get(..PROXIES.len());
     // The third character rules most names out.
-    matches!(name, [_, _, b'f' | b'F', ..])
-        && start.is_some_and(|start| same_folded(start, PROXIES))
-        && name
-            .iter()
-            .any(|byte| !byte.is_ascii_alphanumeric() && *byte != b'-')
+    let [first, second, b'f' | b'F', rest @ ..] = name else {
+        return false;
+    };
+    let is_sign = |byte: &u8| !byte.is_ascii_alphanumeric();
+    let Some((word, [after, ..])) = rest.split_at_checked(PROXIES.len()) else {
+        return false;
+    };
+    matches!(first, b'x' | b'X')
+        && is_sign(second)
+        && is_sign(after)
+        && name.iter().any(|byte| is_sign(byte) && *byte != b'-')
+        && word.eq_ignore_ascii_case(PROXIES.as_bytes())
 }
 
 /// The shapes of [`NAMES`].
