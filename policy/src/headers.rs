@@ -12,6 +12,7 @@ use self::spelling::same_folded;
 use crate::decide::{Permit, Policy};
 use crate::header_name::HeaderName;
 
+mod by_name;
 mod other_systems;
 mod pattern;
 mod shapes;
@@ -318,9 +319,9 @@ impl HeaderRules {
         let canonical =
             |name: &str| HeaderName::new(name).map_or_else(|_| name.to_string(), String::from);
         let others = other_systems::names(self.guards_methods).map(canonical);
-        let others = others.chain(other_systems::MEMBERS.map(String::from));
+        let others = others.chain(by_name::MEMBERS.map(String::from));
         let others = others.filter(|name| self.owns(name.as_bytes()));
-        let forwarded = other_systems::FORWARDED.map(String::from).into_iter();
+        let forwarded = by_name::FORWARDED.map(String::from).into_iter();
         let forwarded = forwarded.filter(|name| !self.passes(name.as_bytes()));
         let mut all: Vec<String> = self.withheld().map(String::from).collect();
         for name in others.chain(forwarded) {
