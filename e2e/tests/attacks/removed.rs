@@ -76,6 +76,7 @@ fn arrivals(site: &Site, path: &str, name: &str, left: &[&str]) -> Result<Option
 
 fn nothing_arrives_with(outpost: &str) -> Result<()> {
     let site = Site::builder(outpost)
+        .state_folder()
         .applications(&json!({ "public": PUBLIC }))
         .start()?;
     let mut all = Vec::new();
