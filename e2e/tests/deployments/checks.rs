@@ -410,6 +410,20 @@ pub(crate) fn only_the_proxy_asks(site: &Site, hosts: &[&str]) -> Result<()> {
     Ok(())
 }
 
+/// Checks that the controller of ingress-nginx redirects scripts too, and that the outpost then answers them with
+/// 401.
+pub(crate) fn scripts_get_no_further_than_the_outpost(site: &Site) -> Result<()> {
+    let client = Client::new()?;
+    let request = client.fetch(Method::GET, &site.url("wiki", "/api")?);
+    let redirect = Answer::read(request.send()?)?;
+    let start = redirect.location().context("a redirect")?;
+    assert_eq!(start.path(), "/akprox/start");
+    let answer = Answer::read(client.fetch(Method::GET, &start).send()?)?;
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    answer.json()?;
+    Ok(())
+}
+
 /// Whatever a user opens at the outpost's own host, signed in or not, the outpost answers; and to none does
 /// it answer as to a proxy.
 pub(crate) fn the_outposts_own_host_answers(site: &Site) -> Result<()> {

@@ -1,10 +1,10 @@
 //! The annotations of Ingresses, as the nginx ingress controller renders them.
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use gatepost_e2e::doubles::kube_api::{KubeApi, app_service};
 use gatepost_e2e::proxies::{IngressNginx, Traefik};
 use gatepost_e2e::users::ALICE;
-use gatepost_e2e::{Answer, Client, Service, Site};
+use gatepost_e2e::{Client, Service, Site};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -21,7 +21,7 @@ fn single() -> Result<()> {
     checks::single(&site)?;
     checks::scripts_renew_in_place(&site, "wiki")?;
     checks::large_sessions_go_on(&site, "wiki", checks::Cookies::One)?;
-    scripts_get_no_further_than_the_outpost(&site)
+    checks::scripts_get_no_further_than_the_outpost(&site)
 }
 
 #[test]
@@ -34,20 +34,6 @@ fn domain() -> Result<()> {
     let _nginx = IngressNginx::start(&site, file, &["wiki", "files"])?;
     checks::domain(&site)?;
     checks::scripts_renew_in_place(&site, "files")
-}
-
-/// Checks that the controller redirects scripts too, and that the outpost then answers them with
-/// 401.
-fn scripts_get_no_further_than_the_outpost(site: &Site) -> Result<()> {
-    let client = Client::new()?;
-    let request = client.fetch(Method::GET, &site.url("wiki", "/api")?);
-    let redirect = Answer::read(request.send()?)?;
-    let start = redirect.location().context("a redirect")?;
-    assert_eq!(start.path(), "/akprox/start");
-    let answer = Answer::read(client.fetch(Method::GET, &start).send()?)?;
-    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
-    answer.json()?;
-    Ok(())
 }
 
 /// Starts Traefik, whose provider `kubernetesIngressNGINX` reads the annotations, with these

@@ -1,16 +1,15 @@
 //! The way out of ingress-nginx: what `gatepost import ingress-nginx` prints, applied as it is to the
 //! real API server, and served by real Traefik with the sign-in and everything else.
 
-use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use gatepost_e2e::cluster::Cluster;
-use gatepost_e2e::{Client, Site, built, until};
+use gatepost_e2e::{Client, Site, until};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use crate::ingresses::{Annotation, import, ingress, list_of};
 use crate::served::{FORWARD_AUTH, INGRESS_NGINX, PLUGIN, gateway, objects_of, serve};
 use crate::{Test, checks};
 
@@ -73,9 +72,7 @@ fn imported(cluster: &Cluster, config: &str, further: &[&str], to: &[&str]) -> R
     let site = checks::site("deploy/outpost/single.yaml")
         .applications(&json!({ "name": "wiki.example.localhost" }))
         .start()?;
-    let before = site.folder().join("before.yaml");
-    fs::write(&before, site.fitted_in_cluster(BEFORE)?)?;
-    let text = printed(to, &before)?;
+    let text = printed(to, &site.fitted_in_cluster(BEFORE)?)?;
     ensure!(text.contains("was oauth2-proxy"), "{text}");
     let mut objects = objects_of(&text)?;
     for object in &mut objects {
@@ -91,14 +88,11 @@ fn imported(cluster: &Cluster, config: &str, further: &[&str], to: &[&str]) -> R
     a_header_of_the_old_service_is_removed(&site)
 }
 
-/// What the import prints of this file, with what the text asks for: who may enter.
-fn printed(to: &[&str], file: &Path) -> Result<String> {
-    let mut command = built::gatepost()?;
-    command.args(["import", "ingress-nginx", "--no-configmap"]);
-    let output = command.args(to).arg(file).output()?;
-    let complained = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{to:?}: {complained}");
-    Ok(String::from_utf8(output.stdout)?.replace("CHANGE-ME", "staff"))
+/// What the import prints of this text, with what the text asks for: who may enter.
+fn printed(to: &[&str], before: &str) -> Result<String> {
+    let imported = import(&[&["--no-configmap"], to].concat(), before)?;
+    ensure!(imported.whole, "{to:?}: {}", imported.complained);
+    Ok(imported.text.replace("CHANGE-ME", "staff"))
 }
 
 /// The application trusted `X-Department`, which Gatepost does not set.
@@ -144,32 +138,17 @@ const PROTECTED: [&str; 9] = [
 /// What it did not.
 const OPEN: [&str; 4] = ["/", "/other", "/secret/public", "/secret/public/x"];
 
-const ANNOTATION: &str = "nginx.ingress.kubernetes.io";
+/// As Helm makes it: `kubectl apply` alone would keep what is not in the printed text.
+const ASKS: [Annotation; 4] = [
+    ("auth-url", "http://oauth2-proxy.auth.svc:4180/oauth2/auth"),
+    ("auth-signin", "https://$host/oauth2/start"),
+    ("auth-snippet", "return 200;"),
+    ("auth-method", "POST"),
+];
 
 fn before((name, path, kind, asks): &Part) -> Value {
-    let annotations = match asks {
-        // As Helm makes it: `kubectl apply` alone would keep what is not in the printed text.
-        true => json!({
-            format!("{ANNOTATION}/auth-url"): "http://oauth2-proxy.auth.svc:4180/oauth2/auth",
-            format!("{ANNOTATION}/auth-signin"): "https://$host/oauth2/start",
-            format!("{ANNOTATION}/auth-snippet"): "return 200;",
-            format!("{ANNOTATION}/auth-method"): "POST",
-        }),
-        false => json!({}),
-    };
-    json!({
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "Ingress",
-        "metadata": { "name": name, "namespace": "default", "annotations": annotations },
-        "spec": {
-            "ingressClassName": "nginx",
-            "rules": [{ "host": "wiki.example.localhost", "http": { "paths": [{
-                "path": path,
-                "pathType": kind,
-                "backend": { "service": { "name": "wiki", "port": { "number": 80 } } },
-            }] } }],
-        },
-    })
+    let annotations: &[Annotation] = if *asks { &ASKS } else { &[] };
+    ingress(name, "wiki.example.localhost", (path, kind), annotations)
 }
 
 /// Nothing that needed a session before gives an answer of the application without one.
@@ -181,11 +160,8 @@ fn several(
     more: &[Part],
 ) -> Result<()> {
     let parts: Vec<Value> = PARTS.iter().chain(more).map(before).collect();
-    let list = json!({ "apiVersion": "v1", "kind": "List", "items": parts }).to_string();
-    let folder = tempfile::tempdir()?;
-    let file = folder.path().join("before.yaml");
-    fs::write(&file, &list)?;
-    let text = printed(&["--to", to], &file)?;
+    let list = list_of(&parts);
+    let text = printed(&["--to", to], &list)?;
     // The rules that the text names for the outpost.
     let rules = text
         .lines()

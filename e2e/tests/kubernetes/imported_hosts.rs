@@ -3,15 +3,15 @@
 //!
 //! What nginx does is written in each case, as ingress-nginx 1.15.1 writes its configuration.
 
-use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use gatepost_e2e::cluster::Cluster;
-use gatepost_e2e::{Client, Site, built, until};
+use gatepost_e2e::{Client, Site, until};
 use reqwest::{Method, StatusCode, Url};
 use serde_json::{Value, json};
 
+use crate::ingresses::{Annotation, import, ingress, list_of};
 use crate::served::{INGRESS_NGINX, PLUGIN, gateway, objects_of, serve};
 use crate::{Test, checks};
 
@@ -34,7 +34,7 @@ pub(crate) const TESTS: &[Test] = &[
 struct Part {
     path: &'static str,
     kind: &'static str,
-    annotations: &'static [(&'static str, &'static str)],
+    annotations: &'static [Annotation],
     /// `nginx` where there is no other.
     class: Option<&'static str>,
 }
@@ -48,16 +48,12 @@ struct Host {
     printed: &'static [(&'static str, &'static [&'static str])],
 }
 
-const AUTH: (&str, &str) = (
+const AUTH: Annotation = (
     "auth-url",
     "http://oauth2-proxy.auth.svc.cluster.local:4180/oauth2/auth",
 );
 
-const fn part(
-    path: &'static str,
-    kind: &'static str,
-    annotations: &'static [(&'static str, &'static str)],
-) -> Part {
+const fn part(path: &'static str, kind: &'static str, annotations: &'static [Annotation]) -> Part {
     Part {
         path,
         kind,
@@ -196,32 +192,19 @@ impl Host {
 
     fn ingresses(&self) -> Vec<Value> {
         let object = |(at, part): (usize, &Part)| {
-            let annotations = part.annotations.iter().map(|(key, value)| {
-                let prefix = match key.contains('/') {
-                    true => "",
-                    false => "nginx.ingress.kubernetes.io/",
-                };
-                (format!("{prefix}{key}"), json!(value))
-            });
-            let is_canary = part.annotations.iter().any(|(key, _)| *key == "canary");
-            let service = if is_canary { "files" } else { "wiki" };
-            json!({
-                "apiVersion": "networking.k8s.io/v1",
-                "kind": "Ingress",
-                "metadata": {
-                    "name": format!("{}-{at}", self.name),
-                    "namespace": "default",
-                    "annotations": annotations.collect::<serde_json::Map<_, _>>(),
-                },
-                "spec": {
-                    "ingressClassName": part.class,
-                    "rules": [{ "host": self.full(), "http": { "paths": [{
-                        "path": part.path,
-                        "pathType": part.kind,
-                        "backend": { "service": { "name": service, "port": { "number": 80 } } },
-                    }] } }],
-                },
-            })
+            let name = format!("{}-{at}", self.name);
+            let mut object = ingress(
+                &name,
+                &self.full(),
+                (part.path, part.kind),
+                part.annotations,
+            );
+            object["spec"]["ingressClassName"] = json!(part.class);
+            if part.annotations.iter().any(|(key, _)| *key == "canary") {
+                let path = &mut object["spec"]["rules"][0]["http"]["paths"][0];
+                path["backend"]["service"]["name"] = json!("files");
+            }
+            object
         };
         self.parts.iter().enumerate().map(object).collect()
     }
@@ -235,15 +218,8 @@ impl Host {
 
 /// What the import prints, also where it refuses some hosts.
 fn printed(to: &str, objects: &[Value]) -> Result<String> {
-    let folder = tempfile::tempdir()?;
-    let file = folder.path().join("before.yaml");
-    let list = json!({ "apiVersion": "v1", "kind": "List", "items": objects });
-    fs::write(&file, list.to_string())?;
-    let mut command = built::gatepost()?;
-    command.args(["import", "ingress-nginx", "--no-configmap", "--to", to]);
-    let output = command.arg(&file).output()?;
-    let text = String::from_utf8(output.stdout)?;
-    let complained = String::from_utf8_lossy(&output.stderr);
+    let imported = import(&["--no-configmap", "--to", to], &list_of(objects))?;
+    let (text, complained) = (imported.text, imported.complained);
     ensure!(text.contains("applications:"), "{text}{complained}");
     Ok(text.replace("CHANGE-ME", "staff"))
 }

@@ -4,13 +4,13 @@
 mod compared;
 mod rows;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use gatepost_e2e::cluster::Cluster;
 use gatepost_e2e::proxies::IngressController;
 use gatepost_e2e::tools::{self, Tool as _};
 use gatepost_e2e::users::ALICE;
-use gatepost_e2e::{Answer, Client, Service, Site};
-use reqwest::{Method, StatusCode};
+use gatepost_e2e::{Client, Service, Site};
+use reqwest::Method;
 use serde_json::Value;
 
 use crate::served::{LaidOut, lay_out, objects_of};
@@ -76,7 +76,7 @@ fn single(cluster: &Cluster) -> Result<()> {
     checks::single(&site)?;
     checks::scripts_renew_in_place(&site, "wiki")?;
     checks::large_sessions_go_on(&site, "wiki", checks::Cookies::One)?;
-    scripts_get_no_further_than_the_outpost(&site)?;
+    checks::scripts_get_no_further_than_the_outpost(&site)?;
     nothing_passes_without_the_outpost(&site)
 }
 
@@ -96,20 +96,6 @@ fn domain(cluster: &Cluster) -> Result<()> {
     checks::domain(&site)?;
     checks::scripts_renew_in_place(&site, "files")?;
     nothing_passes_without_the_outpost(&site)
-}
-
-/// Checks that the controller redirects scripts too, and that the outpost then answers them with
-/// 401.
-fn scripts_get_no_further_than_the_outpost(site: &Site) -> Result<()> {
-    let client = Client::new()?;
-    let request = client.fetch(Method::GET, &site.url("wiki", "/api")?);
-    let redirect = Answer::read(request.send()?)?;
-    let start = redirect.location().context("a redirect")?;
-    assert_eq!(start.path(), "/akprox/start");
-    let answer = Answer::read(client.fetch(Method::GET, &start).send()?)?;
-    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
-    answer.json()?;
-    Ok(())
 }
 
 /// Stops the outpost: nginx lets nobody in then, with a session or without, public or not.

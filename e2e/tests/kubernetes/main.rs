@@ -32,6 +32,7 @@ mod further_issuer;
 mod imported;
 mod imported_hosts;
 mod ingress_nginx;
+mod ingresses;
 mod neighbours;
 mod refused;
 mod served;

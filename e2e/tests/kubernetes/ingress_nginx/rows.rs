@@ -1,6 +1,8 @@
 //! The Ingresses of hosts, as people write them for ingress-nginx.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
+
+use crate::ingresses::{Annotation, ingress};
 
 /// Where nginx asks.
 pub(super) const AUTH_URL: &str =
@@ -26,15 +28,11 @@ pub(super) struct Row {
 }
 
 /// An Ingress: its path, type of path, and annotations.
-type Part = (
-    &'static str,
-    &'static str,
-    &'static [(&'static str, &'static str)],
-);
+type Part = (&'static str, &'static str, &'static [Annotation]);
 
-const OPEN: (&str, &str) = ("enable-global-auth", "false");
-const AUTH: (&str, &str) = ("auth-url", AUTH_URL);
-const REGEX: (&str, &str) = ("use-regex", "true");
+const OPEN: Annotation = ("enable-global-auth", "false");
+const AUTH: Annotation = ("auth-url", AUTH_URL);
+const REGEX: Annotation = ("use-regex", "true");
 
 const ROW: Row = Row {
     name: "",
@@ -325,28 +323,11 @@ impl Row {
     }
 
     fn ingress(&self, at: usize, (path, kind, own): &Part) -> Value {
-        let annotations = own
-            .iter()
-            .map(|(key, value)| (format!("nginx.ingress.kubernetes.io/{key}"), json!(value)));
-        let mut spec = json!({
-            "ingressClassName": "nginx",
-            "rules": [{ "host": self.host(), "http": { "paths": [{
-                "path": path,
-                "pathType": kind,
-                "backend": { "service": { "name": "wiki", "port": { "number": 80 } } },
-            }] } }],
-        });
+        let name = format!("{}-{at}", self.name.replace('*', "wildcard"));
+        let mut object = ingress(&name, &self.host(), (path, kind), own);
         let further: Map<String, Value> = serde_json::from_str(self.spec).expect("JSON");
-        spec.as_object_mut().expect("an object").extend(further);
-        json!({
-            "apiVersion": "networking.k8s.io/v1",
-            "kind": "Ingress",
-            "metadata": {
-                "name": format!("{}-{at}", self.name.replace('*', "wildcard")),
-                "namespace": "default",
-                "annotations": annotations.collect::<Map<_, _>>(),
-            },
-            "spec": spec,
-        })
+        let spec = object["spec"].as_object_mut();
+        spec.expect("an object").extend(further);
+        object
     }
 }
