@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use gatepost_e2e::containers::{Composition, Engine};
-use gatepost_e2e::{Client, layout, until, write_certificates};
+use gatepost_e2e::{Client, built, layout, until, write_certificates};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use url::Url;
@@ -61,46 +62,26 @@ const PROVIDER: &str = "id.example.localhost";
 fn forward_auth_single(engine: &Engine) -> Result<()> {
     let running = up(engine, "forward-auth-single", "single")?;
     check_passes(engine, &running, "http")?;
-    sessions_stay_and_end(
-        engine,
-        &running,
-        "gatepost",
-        [&page("wiki")?, &page("wiki")?],
-    )
+    sessions_stay_and_end(engine, &running, "http", ["wiki", "wiki"])
 }
 
 fn forward_auth_domain(engine: &Engine) -> Result<()> {
     let running = up(engine, "forward-auth-domain", "domain")?;
     one_sign_in_is_for_both()?;
-    sessions_stay_and_end(
-        engine,
-        &running,
-        "gatepost",
-        [&page("wiki")?, &page("auth")?],
-    )
+    sessions_stay_and_end(engine, &running, "http", ["wiki", "auth"])
 }
 
 fn plugin_single(engine: &Engine) -> Result<()> {
     let running = up(engine, "plugin-single", "single")?;
     check_passes(engine, &running, "http")?;
-    sessions_stay_and_end(
-        engine,
-        &running,
-        "gatepost",
-        [&page("wiki")?, &page("wiki")?],
-    )
+    sessions_stay_and_end(engine, &running, "http", ["wiki", "wiki"])
 }
 
 fn plugin_domain(engine: &Engine) -> Result<()> {
     let running = up(engine, "plugin-domain", "domain")?;
     one_sign_in_is_for_both()?;
     check_passes(engine, &running, "http")?;
-    sessions_stay_and_end(
-        engine,
-        &running,
-        "gatepost",
-        [&page("files")?, &page("auth")?],
-    )
+    sessions_stay_and_end(engine, &running, "http", ["files", "auth"])
 }
 
 /// `tls.yaml` over the file, with certificates of an authority of the tests in the place of those of Let's
@@ -155,12 +136,7 @@ fn plugin_domain_with_tls(engine: &Engine) -> Result<()> {
     let location = plain.headers().get("location").context("a redirection")?;
     assert_eq!(location.to_str()?, page_at("https", "wiki")?.as_str());
     check_passes(engine, &running, "https")?;
-    sessions_stay_and_end(
-        engine,
-        &running,
-        "__Secure-gatepost",
-        [&page_at("https", "files")?, &page_at("https", "auth")?],
-    )
+    sessions_stay_and_end(engine, &running, "https", ["files", "auth"])
 }
 
 /// `traefik-user.yaml` over the file. Without the group, the plugin's files are closed to Traefik, and so is
@@ -168,8 +144,8 @@ fn plugin_domain_with_tls(engine: &Engine) -> Result<()> {
 fn plugin_single_with_traefik_not_root(engine: &Engine) -> Result<()> {
     let text = read("deploy/compose/traefik-user.yaml")?;
     // The group that the file takes for Docker's, whose socket it is here too.
-    run(&["chgrp", "999", "/run/docker.sock"])?;
-    run(&["chmod", "660", "/run/docker.sock"])?;
+    built::run(Command::new("chgrp").args(["999", "/run/docker.sock"]))?;
+    built::run(Command::new("chmod").args(["660", "/run/docker.sock"]))?;
     let setting = Setting {
         over: Some(text.clone()),
         ..Setting::of("plugin-single", "single")
@@ -202,15 +178,6 @@ fn plugin_single_with_traefik_not_root(engine: &Engine) -> Result<()> {
     Ok(())
 }
 
-fn run(command: &[&str]) -> Result<()> {
-    let (program, arguments) = command.split_first().context("a command")?;
-    let status = std::process::Command::new(program)
-        .args(arguments)
-        .status()?;
-    assert!(status.success(), "{command:?}");
-    Ok(())
-}
-
 /// As the page says to check what runs: in the outpost's container.
 fn check_passes(engine: &Engine, running: &Composition<'_>, scheme: &str) -> Result<()> {
     let outpost = running.container("outpost");
@@ -225,11 +192,12 @@ fn check_passes(engine: &Engine, running: &Composition<'_>, scheme: &str) -> Res
 fn sessions_stay_and_end(
     engine: &Engine,
     running: &Composition<'_>,
-    cookie: &str,
-    [app, outpost_host]: [&Url; 2],
+    scheme: &str,
+    [app, outpost_host]: [&str; 2],
 ) -> Result<()> {
+    let app = &page_at(scheme, app)?;
     let alice = visit::sign_in(app)?;
-    let own = outpost_host.join("/akprox/session")?;
+    let own = page_at(scheme, outpost_host)?.join("/akprox/session")?;
     let outpost = running.container("outpost");
     let before = engine.inspect(&outpost)?;
     engine.podman(&["rm", "--force", "--time=1", &outpost])?;
@@ -243,10 +211,9 @@ fn sessions_stay_and_end(
     visit::sees_alice(&alice, app)?;
 
     let thief = Client::new()?;
-    let secure = if app.scheme() == "https" {
-        "; Secure; Path=/"
-    } else {
-        ""
+    let (cookie, secure) = match scheme {
+        "https" => ("__Secure-gatepost", "; Secure; Path=/"),
+        _ => ("gatepost", ""),
     };
     let copied = alice.cookie(app, cookie).context("a cookie")?;
     thief.add_cookie(app, &format!("{cookie}={copied}{secure}"));
@@ -483,12 +450,8 @@ impl<'a> Setting<'a> {
 
 /// Hands the outpost's files to the user of its image.
 fn own(folder: &Path) -> Result<()> {
-    run(&[
-        "chown",
-        "--recursive",
-        "65532:65532",
-        &folder.to_string_lossy(),
-    ])
+    let mut command = Command::new("chown");
+    built::run(command.args(["--recursive", "65532:65532"]).arg(folder))
 }
 
 fn read(path: &str) -> Result<String> {
