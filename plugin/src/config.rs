@@ -373,16 +373,13 @@ fn keys(fields: &mut Fields<'_>) -> Option<KeySource> {
     match (inline, env, file) {
         (Some(entries), None, None) => {
             let entries = Zeroizing::new(entries);
-            KeyRing::from_entries(entries.iter().map(String::as_str))
+            let ring = KeyRing::from_entries(entries.iter().map(String::as_str))
                 .map_err(|error| fields.problem("keys", error))
-                .ok()
-                .filter(|ring| {
-                    let usable = ring.check_unpublished();
-                    usable
-                        .map_err(|error| fields.problem("keys", error))
-                        .is_ok()
-                })
-                .map(|ring| KeySource::Inline(Some(ring)))
+                .ok()?;
+            ring.check_unpublished()
+                .map_err(|error| fields.problem("keys", error))
+                .ok()?;
+            Some(KeySource::Inline(Some(ring)))
         }
         (None, Some(name), None) => Some(KeySource::Env(name)),
         (None, None, Some(path)) if path.starts_with('/') => Some(KeySource::File(path)),

@@ -69,14 +69,15 @@ impl fmt::Display for Mend<'_> {
     }
 }
 
+/// Returns the number of the user who runs this program.
 #[cfg(unix)]
-fn own_user() -> Option<u32> {
+pub(crate) fn own_user() -> Option<u32> {
     use std::os::unix::fs::MetadataExt as _;
     std::fs::metadata("/proc/self").ok().map(|own| own.uid())
 }
 
 #[cfg(not(unix))]
-fn own_user() -> Option<u32> {
+pub(crate) fn own_user() -> Option<u32> {
     None
 }
 

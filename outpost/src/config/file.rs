@@ -51,21 +51,21 @@ impl Config {
         let Err(error) = self.keys.check_unpublished() else {
             return Ok(self);
         };
-        let findings = ["keys", "keysFile"].map(|path| Finding {
+        let path = match self.keys_file {
+            Some(_) => "keysFile",
+            None => "keys",
+        };
+        let findings = vec![Finding {
             problem: Problem {
                 path: path.to_owned(),
                 message: error.to_string(),
             },
             location: None,
-        });
-        let findings: Vec<Finding> = match file {
-            Some((path, text)) => located(findings.into(), path, text),
-            None => findings.into(),
-        };
-        // Of the two, the one that the file has.
-        let by_place = findings.iter().position(|it| it.location.is_some());
-        let found = findings.into_iter().nth(by_place.unwrap_or(0));
-        Err(ConfigError::Invalid(found.into_iter().collect()))
+        }];
+        Err(ConfigError::Invalid(match file {
+            Some((path, text)) => located(findings, path, text),
+            None => findings,
+        }))
     }
 
     /// Reads YAML; `variables` of the environment override it.

@@ -68,15 +68,12 @@ pub fn servers(
 fn of_application(application: &ApplicationSettings) -> Vec<Server> {
     let external = &application.external;
     let domain = matches!(application.mode, Mode::Domain(_));
-    let shown_port = match (external.is_https(), external.port()) {
-        (true, 443) | (false, 80) => String::new(),
-        (_, port) => format!(":{port}"),
-    };
+    let shown_port = external.url().port();
     let server = |name: &str, upstream: Option<&Url>| Server {
         application: application.audience.to_string(),
         name: name.to_owned(),
         port: external.port(),
-        shown_port: shown_port.clone(),
+        shown_port: shown_port.map_or_else(String::new, |port| format!(":{port}")),
         tls: external.is_https(),
         prefix: application.prefix.to_string(),
         elsewhere: domain.then(|| external.origin().to_owned()),

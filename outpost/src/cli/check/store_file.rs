@@ -8,6 +8,7 @@ use std::io::{Error, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use super::report::{Report, Subject};
+use crate::config;
 
 /// Adds whether the user who runs this check can write the file, or make it.
 pub(super) fn check(path: &Path, report: &mut Report) {
@@ -32,7 +33,7 @@ pub(super) fn check(path: &Path, report: &mut Report) {
 
 /// Names the user with whose rights this check tries.
 pub(super) fn own_user() -> String {
-    match user() {
+    match config::own_user() {
         Some(user) => format!("user {user}, who runs this check"),
         None => "the user who runs this check".to_owned(),
     }
@@ -41,7 +42,7 @@ pub(super) fn own_user() -> String {
 /// Warns where root runs this check, and so can write what the outpost's user may not.
 pub(super) fn warn_of_root(path: &Path, subject: &Subject, report: &mut Report) {
     let shown = path.display();
-    if let (Some(0), Some(owner)) = (user(), owner(path))
+    if let (Some(0), Some(owner)) = (config::own_user(), owner(path))
         && owner != 0
     {
         report.warning(
@@ -81,18 +82,6 @@ pub(super) fn try_to_make(folder: &Path, name: &str) -> Result<(), Error> {
         .open(&probe)?;
     let _ = fs::remove_file(&probe);
     Ok(())
-}
-
-/// Returns the number of the user who runs this check.
-#[cfg(unix)]
-fn user() -> Option<u32> {
-    use std::os::unix::fs::MetadataExt as _;
-    fs::metadata("/proc/self").ok().map(|own| own.uid())
-}
-
-#[cfg(not(unix))]
-fn user() -> Option<u32> {
-    None
 }
 
 /// Returns the number of the user whose file this is, or whose folder it would be in.
