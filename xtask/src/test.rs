@@ -140,16 +140,13 @@ const MOST_RUN_ALONE: usize = 5;
 fn run_sections(sections: &[Section], filter: Option<&str>) -> Result<Counts> {
     let programs = Programs::prepare(sections)?;
     let mut total = Counts::default();
-    // These keep every core busy, for which tests that watch clocks would pay.
-    let checks = sections.iter().filter(|section| !section.has_named_tests());
-    for check in checks {
-        total += run_section(*check, filter, &programs, Output::live()).counts;
-    }
-    let tests: Vec<Section> = sections
+    let (tests, checks): (Vec<Section>, Vec<Section>) = sections
         .iter()
-        .copied()
-        .filter(|section| section.has_named_tests())
-        .collect();
+        .partition(|section: &&Section| section.has_named_tests());
+    // These keep every core busy, for which tests that watch clocks would pay.
+    for check in checks {
+        total += run_section(check, filter, &programs, Output::live()).counts;
+    }
     let lanes: Vec<&[Section]> = tests.chunk_by(|a, b| a.lane() == b.lane()).collect();
     let output = if lanes.len() > 1 {
         Output::held_back
