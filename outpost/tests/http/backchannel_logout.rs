@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::browser::Reply;
 use crate::provider::CLIENT_ID;
-use crate::world::World;
+use crate::world::{World, now};
 
 const START: &str = "https://app.example.com/akprox/start";
 const SESSION: &str = "https://app.example.com/akprox/session";
@@ -21,7 +21,7 @@ pub(crate) fn header() -> Value {
 
 /// Returns the claims of a valid token about all of Alice's sessions.
 pub(crate) fn claims(world: &World, id: &str) -> Value {
-    let now = chrono::Utc::now().timestamp();
+    let now = now();
     json!({
         "iss": world.provider.issuer, "aud": CLIENT_ID, "iat": now, "exp": now + 120,
         "jti": id, "sub": "alice-id", "events": {EVENT: {}},
@@ -60,7 +60,7 @@ async fn only_a_valid_logout_token_ends_sessions() {
     let mut browser = world.browser();
     browser.sign_in(START).await.expect(302);
     let good = claims(&world, "good");
-    let now = chrono::Utc::now().timestamp();
+    let now = now();
     for (case, header, claims) in [
         ("no events", header(), with(&good, "events", Value::Null)),
         (

@@ -9,7 +9,7 @@ use url::Url;
 use crate::browser::{Browser, Reply, answered};
 use crate::forward_auth::Asked;
 use crate::provider::{CLIENT_ID, CLIENT_SECRET, Provider};
-use crate::world::{KEY_A, World};
+use crate::world::{KEY_A, World, now};
 
 mod machines;
 mod step_up;
@@ -411,7 +411,7 @@ async fn a_logout_at_one_provider_leaves_the_same_subject_of_another_alone() {
     let (mut at_corporate, mut at_partners) = (two.world.browser(), two.world.browser());
     two.sign_in(&mut at_corporate, CORPORATE).await.expect(302);
     two.sign_in(&mut at_partners, PARTNERS).await.expect(302);
-    let now = chrono::Utc::now().timestamp();
+    let now = now();
     let claims = json!({
         "iss": two.corporate().issuer, "aud": CLIENT_ID, "iat": now, "exp": now + 120, "jti": "1",
         "sub": "alice-id", "events": {"http://schemas.openid.net/event/backchannel-logout": {}},

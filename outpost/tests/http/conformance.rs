@@ -6,7 +6,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::provider::{Script, Signature, ecdsa_key, key, rsa_key};
-use crate::world::World;
+use crate::world::{World, now};
 
 const START: &str = "https://app.example.com/akprox/start";
 const SESSION: &str = "https://app.example.com/akprox/session";
@@ -98,7 +98,7 @@ async fn responses_that_the_plans_refuse_sign_no_user_in() {
         }),
         ("+ missing-exp", |s| s.claims = without("exp")),
         ("+ expired", |s| {
-            s.claims = with("exp", json!(chrono::Utc::now().timestamp() - 1));
+            s.claims = with("exp", json!(now() - 1));
         }),
         ("+ missing-nonce", |s| s.claims = without("nonce")),
         ("+ missing-iss", |s| s.claims = without("iss")),

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::backchannel_logout::{claims, header, log_out, with};
 use crate::browser::{Browser, session_value};
-use crate::world::{KEY_A, World, until};
+use crate::world::{self, KEY_A, World, until};
 
 const APP: &str = "https://app.example.com/";
 const START: &str = "https://app.example.com/akprox/start";
@@ -20,7 +20,7 @@ const SIGN_OUT: &str = "https://app.example.com/akprox/sign_out";
 const SESSION: &str = "https://app.example.com/akprox/session";
 
 fn now() -> NumericDate {
-    NumericDate::from_seconds(chrono::Utc::now().timestamp().unsigned_abs())
+    NumericDate::from_seconds(world::now())
 }
 
 /// Returns the claims of a browser's cookie.

@@ -6,7 +6,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use crate::provider::Signature;
-use crate::world::World;
+use crate::world::{World, now};
 
 const START: &str = "https://app.example.com/akprox/start";
 
@@ -14,10 +14,6 @@ const START: &str = "https://app.example.com/akprox/start";
 type Change = fn(&mut Value);
 
 fn unchanged(_: &mut Value) {}
-
-fn now() -> i64 {
-    chrono::Utc::now().timestamp()
-}
 
 #[tokio::test]
 async fn an_invalid_id_token_signs_no_user_in() {

@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::forward_auth::Asked;
 use crate::provider::Provider;
-use crate::world::{KEY_A, World, configuration};
+use crate::world::{KEY_A, World, configuration, now};
 
 const START: &str = "https://app.example.com/akprox/start";
 
@@ -106,7 +106,7 @@ applications:
     assert_eq!(closed(), 1, "the keys, after discovery");
     let mut answer = world.provider.access_claims();
     answer["active"] = json!(true);
-    answer["exp"] = json!(chrono::Utc::now().timestamp() + 3_600);
+    answer["exp"] = json!(now() + 3_600);
     world.provider.script().introspection = answer;
     // Leaves a connection behind that is idle.
     let introspect = async |token: &str| {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::browser::Reply;
 use crate::forward_auth::{Asked, DIALECTS};
 use crate::provider::{Provider, key};
-use crate::world::{KEY_A, World, configuration};
+use crate::world::{KEY_A, World, configuration, now};
 
 const API: &str = "api.example.com";
 
@@ -57,7 +57,7 @@ impl Cluster {
 
     /// The claims of a service account's token.
     fn claims(&self) -> Value {
-        let now = chrono::Utc::now().timestamp();
+        let now = now();
         json!({
             "aud": [API],
             "exp": now + 3_607,
@@ -236,7 +236,7 @@ async fn keys_may_be_in_a_file_and_the_issuer_a_mere_name() {
     );
     let yaml = configuration(&provider, KEY_A, &applications(&issuer, ""));
     let world = World::configured(provider, &yaml);
-    let now = chrono::Utc::now().timestamp();
+    let now = now();
     let claims = json!({
         "iss": "kubernetes/serviceaccount", "aud": API, "sub": "s", "iat": now, "exp": now + 60,
         "name": "robot", "teams": ["ci"], "mail": "robot@example.com",

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::browser::Reply;
 use crate::forward_auth::{Asked, DIALECTS, signed_in};
 use crate::provider::CLIENT_ID;
-use crate::world::{KEY_A, World, configuration};
+use crate::world::{KEY_A, World, configuration, now};
 
 mod api_keys;
 mod certificates;
@@ -115,7 +115,7 @@ async fn a_token_of_the_provider_lets_a_program_in_through_every_proxy() {
 async fn every_other_token_is_refused_without_saying_why() {
     let world = world(BEARER).await;
     let provider = &world.provider;
-    let now = chrono::Utc::now().timestamp();
+    let now = now();
     let with = |name: &'static str, value: Value| {
         provider.access_token(move |claims| claims[name] = value)
     };
@@ -487,7 +487,7 @@ async fn tokens_of_a_user_who_is_signed_out_everywhere_are_refused() {
     world.wait(60);
     bring(&world, &token).await.expect(401);
     let fresh = world.provider.access_token(|claims| {
-        claims["iat"] = json!(chrono::Utc::now().timestamp() + 25);
+        claims["iat"] = json!(now.as_seconds() + 25);
     });
     bring(&world, &fresh).await.expect(200);
 }

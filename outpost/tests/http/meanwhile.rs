@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::backchannel_logout::{claims, header, log_out};
 use crate::browser::Browser;
 use crate::forward_auth::Asked;
-use crate::world::World;
+use crate::world::{World, now};
 
 const HOST: &str = "app.example.com";
 const APP: &str = "https://app.example.com/";
@@ -45,7 +45,7 @@ async fn a_silent_renewal_begins_no_session_in_the_place_of_one_that_ended_meanw
         let mut other_tab = browser.clone();
         let end = async {
             if by_provider {
-                let now = chrono::Utc::now().timestamp() + 700;
+                let now = now() + 700;
                 let mut token = claims(&world, "1");
                 (token["iat"], token["exp"]) = (json!(now), json!(now + 120));
                 log_out(&world, &header(), &token).await.expect(200);

@@ -23,6 +23,8 @@ use url::Url;
 pub(crate) use self::keys::{ecdsa_key, key, rsa_key, rsa_signature};
 use self::keys::{ecdsa_key_pair, key_pair};
 
+use crate::world::now;
+
 mod keys;
 
 pub(crate) const CLIENT_ID: &str = "gatepost";
@@ -269,7 +271,7 @@ impl Provider {
 impl Provider {
     /// Returns the claims of an access token for the outpost's client.
     pub(crate) fn access_claims(&self) -> Value {
-        let now = chrono::Utc::now().timestamp();
+        let now = now();
         json!({
             "iss": self.issuer,
             "sub": "robot-id",
@@ -504,7 +506,7 @@ fn tokens(script: &Script, issuer: &str, nonce: Option<&str>) -> Response {
 }
 
 fn id_token(script: &Script, issuer: &str, nonce: Option<&str>) -> String {
-    let now = chrono::Utc::now().timestamp();
+    let now = now();
     let mut claims = json!({
         "iss": issuer,
         "sub": "alice-id",

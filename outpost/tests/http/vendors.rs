@@ -13,6 +13,7 @@ use openidconnect::{AuthorizationCode, Nonce, PkceCodeVerifier, RedirectUrl};
 use serde_json::{Map, Value, json};
 
 use crate::provider::{CLIENT_ID, rsa_key, rsa_signature};
+use crate::world::now;
 
 mod page;
 
@@ -80,7 +81,7 @@ fn members(value: &Value) -> Map<String, Value> {
 
 /// Returns the ID token of a file, with the claims that differ at every sign-in.
 fn id_token(file: &Value) -> String {
-    let now = chrono::Utc::now().timestamp();
+    let now = now();
     let mut claims = json!({
         "aud": CLIENT_ID, "iat": now, "exp": now + 300, "nonce": NONCE,
     });

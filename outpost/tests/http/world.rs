@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
@@ -40,6 +40,17 @@ applications:
   - {name: intranet, mode: domain, externalUrl: 'https://auth.example.org',
      cookieDomain: example.org}
 ";
+
+/// Returns the time by every clock of these tests, in seconds since the Unix epoch.
+///
+/// It stands still: a test that waits, and not how busy the machine is, decides what has expired.
+pub(crate) fn now() -> u64 {
+    static BEGUN: LazyLock<Duration> = LazyLock::new(|| {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        since.expect("a date")
+    });
+    BEGUN.as_secs()
+}
 
 /// Waits until a condition holds, and fails where it does not within ten seconds.
 ///
@@ -96,11 +107,8 @@ impl World {
         let clock = {
             let ahead = Arc::clone(&ahead);
             Clock::new(move || {
-                let since = SystemTime::now()
-                    .duration_since(UNIX_EPOCH)
-                    .expect("a date");
                 let ahead = ahead.load(Ordering::Relaxed);
-                NumericDate::from_seconds(since.as_secs() + ahead)
+                NumericDate::from_seconds(now() + ahead)
             })
         };
         let store = Arc::new(FallibleStore::default());

@@ -11,6 +11,7 @@ use url::Url;
 
 use super::*;
 use crate::device_bound::key::DeviceKey;
+use crate::world::now;
 
 const DPOP: &str = "machines: [bearer, dpop]";
 
@@ -41,7 +42,7 @@ fn header(key: &DeviceKey) -> Value {
 }
 
 fn claims(token: &str, id: &str) -> Value {
-    let now = chrono::Utc::now().timestamp();
+    let now = now();
     json!({"jti": id, "htm": "GET", "htu": URL, "iat": now, "ath": hash(token)})
 }
 
@@ -160,7 +161,7 @@ async fn every_other_proof_is_refused() {
     let another = world
         .provider
         .access_token(|claims| claims["scope"] = json!("x"));
-    let now = chrono::Utc::now().timestamp();
+    let now = now();
     let with = |member: &str, value: Value| {
         let mut claims = claims(&token, member);
         claims[member] = value;

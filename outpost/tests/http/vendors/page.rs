@@ -9,6 +9,7 @@ use gatepost_session::NumericDate;
 use serde_json::{Value, json};
 
 use super::{CLIENT_ID, files, members, provider, sign_in, signed};
+use crate::world::now;
 
 const BEGIN: &str = "<!-- written by outpost/tests/http/vendors/page.rs: begin -->\n";
 const END: &str = "<!-- written by outpost/tests/http/vendors/page.rs: end -->\n";
@@ -50,13 +51,13 @@ async fn is_logged_out(name: &str, file: &Value, provider: &Provider) -> bool {
     if !supported {
         return false;
     }
-    let now = chrono::Utc::now().timestamp();
+    let now = now();
     let mut claims = json!({"aud": CLIENT_ID, "iat": now, "exp": now + 120, "jti": "made-up"});
     let own = members(&file["logoutToken"]);
     claims.as_object_mut().expect("an object").extend(own);
     let token = signed("logout+jwt", &claims);
     let token = UnverifiedLogoutToken::parse(&token).expect(name);
-    let now = NumericDate::from_seconds(now.unsigned_abs());
+    let now = NumericDate::from_seconds(now);
     let logout = provider.verify_logout_token(&token, now).await.expect(name);
     assert_eq!(
         logout.session.as_deref(),
