@@ -170,12 +170,6 @@ impl Shown {
         matches!(self.proxy, Proxy::Traefik(..))
     }
 
-    /// Returns whether it is Traefik.
-    pub(crate) fn is_traefik(&self) -> bool {
-        use Proxy::{Compose, Kubernetes, Traefik};
-        matches!(self.proxy, Traefik(..) | Compose(_) | Kubernetes(..))
-    }
-
     fn is_domain(&self) -> bool {
         self.outpost == DOMAIN
     }

@@ -40,7 +40,11 @@ fn names() -> Vec<String> {
         "X-Forwarded-User",
         "X-Forwarded-For",
         "X-Forwarded-Prefix",
+        "X-Forwarded.Prefix",
+        "X-Forwarded-Pre.fix",
         "X-Forwarded-Host",
+        "X-Forwarded-Ssl",
+        "Forwarded",
         "Tailscale-User-Login",
         "Oidc-Claim-Sub",
         "X-Ms-Client-Principal",
@@ -86,6 +90,7 @@ fn the_pattern_has_what_these_rules_own_and_no_more() {
             &["X-Webauth-User", "X-Webauth-Use", "X-Webauth-U-Ser"],
             &["X-Forwarded-User", "Script-Name", "X-Wiki-Key"],
             &["X-Forwarded-Prefix"],
+            &["Forwarded", "X-Forwarded-Ssl"],
         ] {
             let rules = HeaderRules::new(HeaderSettings {
                 claims: vec![

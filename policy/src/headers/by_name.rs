@@ -1,4 +1,4 @@
-//! Names for proxies that can remove no pattern, and that remove nothing of a client by themselves.
+//! Names to list one by one for a proxy that matches no patterns.
 
 /// Members of the families ([`PREFIXES`](super::other_systems::PREFIXES)) that the systems' documentation names, for a proxy that can
 /// remove no family.
@@ -68,16 +68,13 @@ pub(super) const MEMBERS: [&str; 59] = [
 /// address. Traefik's entry points remove those in `X-Forwarded-…` from peers that they do not trust,
 /// and Traefik sets some of them itself, so the plugin leaves them alone in this spelling; another
 /// proxy has to remove or set them.
-pub(super) const FORWARDED: [&str; 9] = [
+pub(super) const FORWARDED: [&str; 6] = [
     "X-Forwarded-Prefix",
     "X-Forwarded-Uri",
     "X-Forwarded-Method",
     "X-Forwarded-Server",
     "X-Forwarded-Port",
-    "X-Forwarded-Ssl",
-    "X-Forwarded-Scheme",
     "X-Real-Ip",
-    "Forwarded",
 ];
 
 #[cfg(test)]

@@ -37,9 +37,11 @@ pub(super) const PREFIXES: [&str; 19] = [
 /// Names without a family, or whose families have members that proxies and clients use: those of
 /// oauth2-proxy, SonarQube, Louketo, APISIX and Azure. And those by which some servers and frameworks
 /// take another path: the one before a module of IIS has rewritten it (URL Rewrite, ISAPI_Rewrite), and
-/// the beginning that is not the application's (`SCRIPT_NAME` of gunicorn). At last those by which a
-/// client asks for another method than that of its request.
-const NAMES: [&str; 23] = [
+/// the beginning that is not the application's (`SCRIPT_NAME` of gunicorn). Those by which a proxy says the
+/// client's address, host and scheme, and which Traefik neither sets nor removes (`Forwarded`, RFC 7239,
+/// goes before `X-Forwarded-For` and `-Host` in Rack). At last those by which a client asks for another
+/// method than that of its request.
+const NAMES: [&str; 26] = [
     "x-forwarded-user",
     "x-forwarded-email",
     "x-forwarded-groups",
@@ -60,6 +62,9 @@ const NAMES: [&str; 23] = [
     "x-rewrite-url",
     "script-name",
     "x-script-name",
+    "forwarded",
+    "x-forwarded-ssl",
+    "x-forwarded-scheme",
     "x-http-method-override",
     "x-http-method",
     "x-method-override",
@@ -170,7 +175,7 @@ const HEADS: [u32; 32] = {
 /// `with_methods` alone.
 pub(super) fn is_name(name: &[u8], with_methods: bool) -> bool {
     // All begin with one of these, unlike `Cache-Control`, whose shape is that of one of them.
-    if !matches!(name, [b'x' | b'X' | b's' | b'S', ..]) {
+    if !matches!(name, [b'x' | b'X' | b's' | b'S' | b'f' | b'F', ..]) {
         return false;
     }
     names(with_methods).any(|own| same_folded(name, own))

@@ -154,7 +154,7 @@ The pattern has the headers of other systems too, whatever `headers.preset` is, 
   "Remote-User" "Remote-Groups" "Remote-Email" "Remote-Name" "X-Remote-User" "X-Remote-Group"
   "X-Webauth-User" "X-Webauth-Email" "X-Authentik-Username" "X-Authentik-Groups" "X-Authentik-Email"
   "X-Authentik-Name" "X-Authentik-Uid" "X-Original-URL" "X-Rewrite-URL"
-  "Script-Name" "X-Script-Name" -}}
+  "Script-Name" "X-Script-Name" "Forwarded" "X-Forwarded-Ssl" "X-Forwarded-Scheme" -}}
 {{- /* Where rules, public paths or `allowPreflight` ask for methods, no client says another one to the application. */ -}}
 {{- $preflights := regexMatch `(?i)^\s*true\s*$` (toString .allowPreflight) -}}
 {{- if or $preflights (regexMatch "(?i)methods|[a-z-]=/" (toJson (list .rules .public))) -}}
