@@ -232,7 +232,7 @@ impl Provider {
             .fold(Form::new(), |form, (name, value)| form.with(&name, &value));
         let answer = self.post(endpoint, PAR_ENDPOINT, &client, form).await?;
         if let Some((code, words)) = answer.refusal() {
-            return Err(SignInError::Refused(format!("{code}: {words}")));
+            return Err(self.refused(&code, &words));
         }
         let (status, members) = answer.read(PAR_ENDPOINT)?;
         if status != StatusCode::CREATED && status != StatusCode::OK {

@@ -1,5 +1,6 @@
 //! Checking whether the provider accepts the client's id and secret.
 
+use gatepost_base::Quoted;
 use http::StatusCode;
 use serde_json::Value;
 
@@ -8,13 +9,31 @@ use crate::exchange::code_form;
 use crate::form::TOKEN_ENDPOINT;
 use crate::provider::Provider;
 
+/// The refusal of a client by its provider, with what the operator corrects. It never has the secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "provider `{provider}` refuses the client `{client}` with {proof} ({}): correct `clientId`, {keys} or \
+     `clientAuthentication`",
+    Quoted(reason)
+)]
+pub struct ClientRefused {
+    provider: String,
+    client: String,
+    /// What the client has shown.
+    proof: &'static str,
+    /// The keys of the configuration that say it.
+    keys: &'static str,
+    /// The provider's words.
+    reason: String,
+}
+
 /// Whether a provider accepts the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientVerdict {
     /// It refuses the request for its code, so it accepted the client.
     Taken,
-    /// It refuses the client, with this error code.
-    Refused(String),
+    /// It refuses the client.
+    Refused(ClientRefused),
     /// Its response says neither.
     Unclear,
 }
@@ -38,14 +57,115 @@ impl Provider {
         let code = answer.get("error").and_then(Value::as_str);
         Ok(match code {
             Some("invalid_grant") => ClientVerdict::Taken,
-            // The latter is some providers' code for a wrong secret.
-            Some(code @ ("invalid_client" | "unauthorized_client")) => {
-                ClientVerdict::Refused(code.to_owned())
+            Some(code) if is_about_the_client(code) => {
+                ClientVerdict::Refused(self.client_refused(code.to_owned()))
             }
             None if status == StatusCode::UNAUTHORIZED => {
-                ClientVerdict::Refused(status.to_string())
+                ClientVerdict::Refused(self.client_refused(status.to_string()))
             }
             _ => ClientVerdict::Unclear,
         })
+    }
+
+    /// Returns the error for a refusal of the token endpoint (RFC 6749 §5.2), or of the one for pushed
+    /// requests (RFC 9126 §2.3).
+    pub(crate) fn refused(&self, code: &str, words: &str) -> SignInError {
+        // A provider may repeat what it was sent.
+        let secret = self.settings.client_secret.as_ref();
+        let words = match secret {
+            Some(secret) if words.contains(secret.secret().as_str()) => "",
+            _ => words,
+        };
+        let reason = match words {
+            "" => code.to_owned(),
+            words => format!("{code}: {words}"),
+        };
+        if is_about_the_client(code) {
+            Box::new(self.client_refused(reason)).into()
+        } else {
+            SignInError::Refused(reason)
+        }
+    }
+
+    fn client_refused(&self, reason: String) -> ClientRefused {
+        let settings = &self.settings;
+        let (proof, keys) = match (&settings.client_secret, &settings.client_key) {
+            (_, Some(_)) => ("its key", "`clientKeyFile`, `clientKeyId`"),
+            (Some(_), None) => ("its secret", "`clientSecret`"),
+            (None, None) => (
+                "no secret, since `clientSecret` is not set",
+                "`clientSecret`",
+            ),
+        };
+        ClientRefused {
+            provider: settings.name.clone(),
+            client: settings.client_id.as_str().to_owned(),
+            proof,
+            keys,
+            reason,
+        }
+    }
+}
+
+/// Returns whether an error code says that the client is unknown, or has not proved that it is the client.
+/// The latter code is that of some providers for a wrong secret.
+fn is_about_the_client(code: &str) -> bool {
+    matches!(code, "invalid_client" | "unauthorized_client")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use openidconnect::{ClientId, ClientSecret, HttpRequest, HttpResponse, IssuerUrl};
+
+    use super::*;
+    use crate::http_client::{HttpClient, HttpError};
+    use crate::settings::ProviderSettings;
+
+    /// A client for settings that nothing is sent by.
+    #[derive(Debug)]
+    struct Nowhere;
+
+    #[async_trait::async_trait]
+    impl HttpClient for Nowhere {
+        async fn send(&self, _: HttpRequest) -> Result<HttpResponse, HttpError> {
+            Ok(HttpResponse::default())
+        }
+    }
+
+    /// Some name the client in their words, and a few what it has sent.
+    #[test]
+    fn a_refusal_says_what_to_correct_and_no_secret() {
+        let issuer = IssuerUrl::new("https://id.example.com".to_owned()).expect("a URL");
+        let mut settings =
+            ProviderSettings::new("main", issuer, ClientId::new("gatepost".to_owned()));
+        let said = |settings: &ProviderSettings, code, words| {
+            let provider = Provider::new(settings.clone(), Arc::new(Nowhere));
+            provider.refused(code, words).to_string()
+        };
+        let without = said(&settings, "invalid_client", "");
+        for part in [
+            "`main`",
+            "`gatepost`",
+            "`clientSecret` is not set",
+            "invalid_client",
+        ] {
+            assert!(without.contains(part), "{part}: {without}");
+        }
+        settings.client_secret = Some(ClientSecret::new("change-me".to_owned()));
+        let wrong = said(&settings, "unauthorized_client", "Invalid client secret");
+        assert!(wrong.contains("with its secret"), "{wrong}");
+        assert!(
+            wrong.contains("unauthorized_client: Invalid client secret"),
+            "{wrong}"
+        );
+        let echoed = said(&settings, "invalid_client", "`change-me` is wrong");
+        assert!(
+            echoed.contains("(`invalid_client`)") && !echoed.contains("change-me"),
+            "{echoed}"
+        );
+        let other = said(&settings, "invalid_scope", "");
+        assert_eq!(other, "the token endpoint refused: `invalid_scope`");
     }
 }

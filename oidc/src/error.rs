@@ -2,6 +2,7 @@
 
 use gatepost_base::Quoted;
 
+use crate::client_check::ClientRefused;
 use crate::client_key::ClientError;
 use crate::http_client::HttpError;
 use crate::id_token::IdTokenError;
@@ -25,7 +26,10 @@ pub enum SignInError {
     /// The token endpoint refused the code: it was used before, or it is too old.
     #[error("the token endpoint refused the code")]
     CodeRefused,
-    /// The token endpoint refused the client.
+    /// The token endpoint refused the client: its id, or what proves that it is the client.
+    #[error(transparent)]
+    ClientRefused(#[from] Box<ClientRefused>),
+    /// The token endpoint refused the request.
     #[error("the token endpoint refused: {}", Quoted(.0))]
     Refused(String),
     /// An endpoint's response is invalid.

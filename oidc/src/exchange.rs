@@ -131,7 +131,7 @@ impl Provider {
     async fn exchange(&self, found: &Discovered, form: Form) -> Result<Tokens, SignInError> {
         self.tokens(found, form).await.map_err(|error| match error {
             TokenError::Refused { code, .. } if code == "invalid_grant" => SignInError::CodeRefused,
-            TokenError::Refused { code, words } => SignInError::Refused(format!("{code}: {words}")),
+            TokenError::Refused { error, .. } => error,
             TokenError::Away { error, .. }
             | TokenError::Unexplained(error)
             | TokenError::Unreadable(error) => error,

@@ -108,7 +108,7 @@ pub use authorize::{
     AskedAuthentication, AuthorizationOptions, AuthorizationRequest, is_free_parameter,
 };
 pub use claim_path::ClaimPath;
-pub use client_check::ClientVerdict;
+pub use client_check::{ClientRefused, ClientVerdict};
 pub use client_endpoints::ClientEndpoints;
 pub use client_key::{ClientError, ClientKey, ClientKeyError};
 pub use discovery::DiscoveryError;

@@ -73,10 +73,10 @@ impl From<TokenError> for RefreshError {
             TokenError::Away { error, retry_after } => Self::Away { error, retry_after },
             TokenError::Unexplained(error) => Self::Unexplained(error),
             TokenError::Unreadable(error) => Self::NotThisOne(error),
-            TokenError::Refused { code, words } => match end_of_session(&code) {
+            TokenError::Refused { code, error } => match end_of_session(&code) {
                 Some(reason) => Self::Over(reason),
                 // The client's fault and not the session's: the operator has to correct it.
-                None => Self::NotThisOne(SignInError::Refused(format!("{code}: {words}"))),
+                None => Self::NotThisOne(error),
             },
         }
     }

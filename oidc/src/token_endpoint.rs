@@ -48,8 +48,8 @@ pub(crate) enum TokenError {
     Refused {
         /// `error`.
         code: String,
-        /// `error_description`, or nothing.
-        words: String,
+        /// The cause, with the provider's words.
+        error: SignInError,
     },
     /// It refuses, or something in between does, and does not say why.
     Unexplained(SignInError),
@@ -58,8 +58,11 @@ pub(crate) enum TokenError {
 }
 
 impl Tokens {
-    /// Reads a response of the token endpoint.
-    fn read(answer: &Answer) -> Result<Self, TokenError> {
+    /// Reads a response of the token endpoint. `refused` returns the cause of a refusal by its code and words.
+    fn read(
+        answer: &Answer,
+        refused: impl Fn(&str, &str) -> SignInError,
+    ) -> Result<Self, TokenError> {
         let status = answer.status;
         let unreadable = |reason: String| SignInError::Unreadable {
             endpoint: TOKEN_ENDPOINT,
@@ -77,7 +80,10 @@ impl Tokens {
             Some((code, _)) if is_about_the_provider(&code) => {
                 return Err(away(format!("it answers {status}: {}", Quoted(code))));
             }
-            Some((code, words)) => return Err(TokenError::Refused { code, words }),
+            Some((code, words)) => {
+                let error = refused(&code, &words);
+                return Err(TokenError::Refused { code, error });
+            }
             None if is_refusal(status) => {
                 let reason = format!("it answers {status} without an `error`");
                 return Err(TokenError::Unexplained(unreadable(reason)));
@@ -158,7 +164,7 @@ impl Provider {
             error,
             retry_after: None,
         })?;
-        Tokens::read(&answer)
+        Tokens::read(&answer, |code, words| self.refused(code, words))
     }
 }
 
@@ -205,7 +211,8 @@ mod tests {
     use super::*;
 
     fn read(body: &[u8]) -> Result<Tokens, TokenError> {
-        Tokens::read(&Answer::of(StatusCode::OK, body.to_vec()))
+        let answer = Answer::of(StatusCode::OK, body.to_vec());
+        Tokens::read(&answer, |_, _| SignInError::CodeRefused)
     }
 
     proptest! {
@@ -226,7 +233,7 @@ mod tests {
             body in proptest::collection::vec(any::<u8>(), 0..200),
         ) {
             let status = StatusCode::from_u16(status).expect("a status");
-            let _ = Tokens::read(&Answer::of(status, body));
+            let _ = Tokens::read(&Answer::of(status, body), |_, _| SignInError::CodeRefused);
         }
     }
 

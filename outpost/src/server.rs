@@ -112,6 +112,9 @@ pub async fn serve(
         }
     }
     tokio::spawn(keep_tidy(metrics.clone()));
+    // Before any answer, and before the service manager or a container engine has Traefik begin: a plugin
+    // that finds no folder logs an error, which sends its operator looking for a fault.
+    outpost.first_state().await;
     let (stopping, stop) = Stopping::new();
     let asked_again = tokio::spawn(stop_when_asked(stopping.clone(), signals.stop));
     let router = web::router(Arc::clone(&outpost));

@@ -138,6 +138,32 @@ fn the_service_manager_is_told_of_each_state() {
     assert!(outpost.end().success());
 }
 
+/// What waits for the outpost, such as a proxy whose plugin reads the folder, finds it there.
+#[test]
+fn it_is_ready_when_plugins_have_their_folder() {
+    let parent = tempfile::tempdir().expect("a folder");
+    let state = parent.path().join("state");
+    let managed = start(&[("GATEPOST_STATE_DIR", &state.to_string_lossy())]);
+    heard(&managed.manager, "READY=1");
+    let files = ["gatepost-state", "application-wiki.json", "revoked"];
+    let found = files.map(|name| state.join(name).exists());
+    assert_eq!(found, [true; 3], "{files:?}");
+}
+
+/// A store that is away keeps the folder incomplete, and the outpost from nothing.
+#[test]
+fn it_is_ready_without_the_folder_where_the_store_is_away() {
+    let parent = tempfile::tempdir().expect("a folder");
+    let state = parent.path().join("state");
+    let managed = start(&[
+        ("GATEPOST_STATE_DIR", &state.to_string_lossy()),
+        ("GATEPOST_STORE_KIND", "redis"),
+        ("GATEPOST_STORE_URL", "redis://127.0.0.1:1"),
+    ]);
+    heard(&managed.manager, "READY=1");
+    assert!(!state.join("gatepost-state").exists());
+}
+
 /// `systemctl status` shows it, whoever looks: the reason, and not what was secret in the file.
 #[test]
 fn the_service_manager_is_told_why_a_reload_changed_nothing() {

@@ -15,6 +15,7 @@ mod login_path;
 mod providers;
 mod redis;
 mod report;
+mod revoked_file;
 mod state_dir;
 mod store_file;
 
@@ -62,6 +63,7 @@ pub(super) async fn check(
     if let Some(files) = &snapshot.state {
         state_dir::check(files, Clock::system().now(), &mut report);
     }
+    revoked_file::check(&config, &mut report);
     configuration::warn(&config, &mut report);
     if let Some(url) = url {
         login_path::check(&snapshot, &config.keys, url, &mut report).await;

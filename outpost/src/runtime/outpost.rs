@@ -23,6 +23,10 @@ use gatepost_store::{InstrumentedStore, Recovery, Store};
 /// How often expired sessions are dropped from the store.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
+/// How long a start may wait for the folder of `stateDir`: a store that is away must not keep an outpost
+/// from users who are signed in.
+const FIRST_STATE_LIMIT: Duration = Duration::from_secs(2);
+
 /// How often the store learns how API keys were used.
 const WRITE_USAGE_EVERY: Duration = Duration::from_secs(5);
 
@@ -128,9 +132,16 @@ impl Outpost {
         ));
         let outpost = Arc::downgrade(self);
         let state_folder = Arc::clone(&self.state_folder);
-        tokio::spawn(state_folder.follow(self.clock.clone(), move || {
-            Some(outpost.upgrade()?.snapshot().state.clone())
-        }));
+        let revoker = Arc::downgrade(self.sessions.revoker());
+        tokio::spawn(state_folder.follow(
+            self.clock.clone(),
+            move || Some(outpost.upgrade()?.snapshot().state.clone()),
+            move || {
+                if let Some(revoker) = revoker.upgrade() {
+                    revoker.look_at_files();
+                }
+            },
+        ));
         let outpost = Arc::downgrade(self);
         tokio::spawn(async move {
             let mut ticks = tokio::time::interval(WRITE_USAGE_EVERY);
@@ -161,6 +172,13 @@ impl Outpost {
                 }
             }
         });
+    }
+
+    /// Waits until plugins have the folder of `stateDir`, if there is one, for a short time at most: it
+    /// is complete once the store has said which sessions were revoked.
+    pub async fn first_state(&self) {
+        // Without it, plugins go on with what the process before has written, or answer 503.
+        let _ = tokio::time::timeout(FIRST_STATE_LIMIT, self.state_folder.settled()).await;
     }
 
     /// Returns why plugins do not have the configuration in force, where the folder of `stateDir`

@@ -20,6 +20,8 @@ use gatepost_policy::state::{
     APPLICATION_PREFIX, APPLICATION_SUFFIX, RENEW_SECONDS, RENEWED_FILE, REVOKED_FILE, renewed_text,
 };
 
+use tokio::sync::{Notify, watch};
+
 use crate::export::state::StateFiles;
 
 /// How often to look whether the configuration has changed.
@@ -39,6 +41,10 @@ const PAUSE_AFTER_PANIC: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(super) struct StateFolder {
     shared: Mutex<Shared>,
+    /// Wakes the writer, which would otherwise look a while later.
+    wake: Notify,
+    /// Whether the folder has been written once, or cannot be for now.
+    settled: watch::Sender<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -62,8 +68,19 @@ impl StateFolder {
     /// Notes whether the list of revoked sessions could be written to `path`.
     pub(super) fn note_list(&self, path: &Path, is_written: bool) {
         if self.revoked_file().as_deref() == Some(path) {
-            self.shared().has_list = is_written;
+            let before = std::mem::replace(&mut self.shared().has_list, is_written);
+            if is_written && !before {
+                self.wake.notify_one();
+            }
         }
+    }
+
+    /// Waits until plugins have the folder for the first time, or until it is known that they will not
+    /// have it from this process now.
+    pub(super) async fn settled(&self) {
+        let mut settled = self.settled.subscribe();
+        // The sender is this very value.
+        let _ = settled.wait_for(|settled| *settled).await;
     }
 
     /// Returns why plugins do not have what is in force, where the folder could not be written.
@@ -71,11 +88,13 @@ impl StateFolder {
         self.shared().problem.clone()
     }
 
-    /// Keeps the folder current. Runs until `current` returns `None`.
+    /// Keeps the folder current. Runs until `current` returns `None`. `taken` is called when this process
+    /// begins to write a folder, which then needs the list of revoked sessions.
     pub(super) async fn follow(
         self: Arc<Self>,
         clock: Clock,
         current: impl Fn() -> Option<Option<Arc<StateFiles>>>,
+        taken: impl Fn(),
     ) {
         let mut writer = Writer::new(clock.clone());
         while let Some(files) = current() {
@@ -94,22 +113,27 @@ impl StateFolder {
                     pause = PAUSE_AFTER_PANIC;
                     Writer {
                         problem: Some("a step of writing it has panicked".to_owned()),
+                        is_settled: true,
                         ..Writer::new(clock.clone())
                     }
                 }
                 // The process ends.
                 Err(_) => return,
             };
-            self.learn(&writer);
-            tokio::time::sleep(pause).await;
+            if self.learn(&writer) {
+                taken();
+            }
+            // A notification while this task does not wait is not lost.
+            let _ = tokio::time::timeout(pause, self.wake.notified()).await;
         }
     }
 
-    /// Takes over what the writer has found.
-    fn learn(&self, writer: &Writer) {
+    /// Takes over what the writer has found, and returns whether it has begun to write a folder.
+    fn learn(&self, writer: &Writer) -> bool {
         let held = writer.held.as_ref().map(|held| held.folder.clone());
         let mut shared = self.shared();
-        if shared.held != held {
+        let is_new = shared.held != held;
+        if is_new {
             shared.has_list = false;
             shared.held = held;
         }
@@ -118,6 +142,10 @@ impl StateFolder {
             None => writer.problem.clone(),
             Some(_) => None,
         };
+        if writer.is_settled {
+            self.settled.send_replace(true);
+        }
+        is_new && shared.held.is_some()
     }
 
     fn shared(&self) -> MutexGuard<'_, Shared> {
@@ -138,6 +166,8 @@ struct Writer {
     has_list: bool,
     /// The last problem, which is logged once.
     problem: Option<String>,
+    /// Whether the last step has left nothing to wait for.
+    is_settled: bool,
 }
 
 /// What was found in a folder that another outpost writes.
@@ -216,6 +246,7 @@ impl Writer {
             waiting: None,
             has_list: false,
             problem: None,
+            is_settled: false,
         }
     }
 
@@ -225,16 +256,22 @@ impl Writer {
             self.leave(None);
             self.problem = None;
             self.waiting = None;
+            self.is_settled = true;
             return;
         };
         let folder = files.folder.display().to_string();
+        let is_complete = files.is_complete;
         match self.write(files) {
             Ok(()) => {
+                let held = self.held.as_ref();
+                // The rest of an incomplete one comes from a server that may be away.
+                self.is_settled = !is_complete || held.is_some_and(|held| held.written.is_some());
                 if self.problem.take().is_some() {
                     tracing::info!(%folder, "`stateDir` is written again");
                 }
             }
             Err(problem) => {
+                self.is_settled = true;
                 let text = problem.to_string();
                 if self.problem.as_ref() != Some(&text) {
                     match problem {

@@ -328,6 +328,11 @@ impl Revoker {
         }
     }
 
+    /// Has [`Self::follow`] look soon which files are to be written.
+    pub fn look_at_files(&self) {
+        self.changed.notify_one();
+    }
+
     /// Writes a file, on a thread that may wait for the disk.
     async fn publish(self: &Arc<Self>, file: RevokedFile) -> std::io::Result<()> {
         let revoker = Arc::clone(self);

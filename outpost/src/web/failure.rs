@@ -316,7 +316,10 @@ impl Failure {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::SignIn(
-                SignInError::CodeRefused | SignInError::Refused(_) | SignInError::ResponseIssuer,
+                SignInError::CodeRefused
+                | SignInError::ClientRefused(_)
+                | SignInError::Refused(_)
+                | SignInError::ResponseIssuer,
             ) => StatusCode::BAD_REQUEST,
             Self::SignIn(_) => StatusCode::BAD_GATEWAY,
             Self::Issue(_) | Self::FlowNotKept => StatusCode::INTERNAL_SERVER_ERROR,

@@ -479,7 +479,13 @@ async fn whether_the_provider_takes_the_client_is_known_before_anyone_signs_in()
     // The provider treats it as a wrong secret, and its description is not shown.
     world.provider.script().secret_in_form = true;
     let verdict = provider.try_client(callback).await.expect("an answer");
-    assert_eq!(verdict, ClientVerdict::Refused("invalid_client".into()));
+    let ClientVerdict::Refused(refused) = verdict else {
+        panic!("{verdict:?}");
+    };
+    let said = refused.to_string();
+    let expected = "provider `main` refuses the client `gatepost` with its secret (`invalid_client`): \
+                    correct `clientId`, `clientSecret` or `clientAuthentication`";
+    assert_eq!(said, expected);
     world.provider.script().down = true;
     let error = provider.try_client(callback).await.expect_err("no answer");
     assert!(error.to_string().contains("token endpoint"), "{error}");

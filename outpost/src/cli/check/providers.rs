@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use gatepost_base::Quoted;
 use gatepost_oidc::{ClientVerdict, Provider, ProviderSettings, SignInError, SignOut, Summary};
 
 use super::report::{Report, Subject};
@@ -116,27 +115,17 @@ fn add_verdict(
     report: &mut Report,
 ) {
     let client = settings.client_id.as_str();
-    let (proof, key) = match (&settings.client_secret, &settings.client_key) {
-        (_, Some(_)) => ("its key", "`clientKeyFile`, `clientKeyId`"),
-        (Some(_), None) => ("its secret", "`clientSecret`"),
-        (None, None) => (
-            "no secret, since `clientSecret` is not set",
-            "`clientSecret`",
-        ),
+    let proof = match (&settings.client_secret, &settings.client_key) {
+        (_, Some(_)) => "its key",
+        (Some(_), None) => "its secret",
+        (None, None) => "no secret, since `clientSecret` is not set",
     };
     match verdict {
         Ok(ClientVerdict::Taken) => report.note(
             subject,
             format!("accepts the client `{client}` with {proof}"),
         ),
-        Ok(ClientVerdict::Refused(code)) => report.failure(
-            subject,
-            format!(
-                "it refuses the client `{client}` with {proof} ({}): correct `clientId`, {key} or \
-                 `clientAuthentication`",
-                Quoted(code)
-            ),
-        ),
+        Ok(ClientVerdict::Refused(refused)) => report.failure(subject, refused.to_string()),
         Ok(ClientVerdict::Unclear) => {}
         Err(error) => report.failure(subject, error.to_string()),
     }

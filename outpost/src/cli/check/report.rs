@@ -40,6 +40,8 @@ pub(super) enum Subject {
     Store,
     /// The folder that plugins read.
     StateDir,
+    /// The list of revoked sessions that plugins read.
+    RevokedFile,
     /// The limit on a client's requests.
     RateLimit,
     /// Traefik, which is not visible from here.
@@ -62,6 +64,7 @@ impl Subject {
             Self::Listen => "listen",
             Self::Store => "store",
             Self::StateDir => "stateDir",
+            Self::RevokedFile => "revokedFile",
             Self::RateLimit => "rateLimit",
             Self::Traefik => "traefik",
             Self::Provider(_) => "provider",

@@ -236,14 +236,18 @@ async fn a_step_that_panics_is_not_the_last() {
     let renewed = path.join(RENEWED_FILE);
     let steps = AtomicUsize::new(0);
     Arc::clone(&state)
-        .follow(clock, move || {
-            if seen.problem().is_some() {
-                assert_eq!(seen.revoked_file(), None, "it is not written meanwhile");
-            }
-            seen.note_list(&path.join(REVOKED_FILE), true);
-            let over = renewed.exists() || steps.fetch_add(1, Ordering::SeqCst) > 20;
-            (!over).then(|| Some(Arc::clone(&own)))
-        })
+        .follow(
+            clock,
+            move || {
+                if seen.problem().is_some() {
+                    assert_eq!(seen.revoked_file(), None, "it is not written meanwhile");
+                }
+                seen.note_list(&path.join(REVOKED_FILE), true);
+                let over = renewed.exists() || steps.fetch_add(1, Ordering::SeqCst) > 20;
+                (!over).then(|| Some(Arc::clone(&own)))
+            },
+            || {},
+        )
         .await;
     assert!(folder.path().join(RENEWED_FILE).exists());
 }
