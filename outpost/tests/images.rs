@@ -4,7 +4,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const PUBLISHED: &str = "ghcr.io/gatepost/gatepost/";
 
@@ -54,6 +54,70 @@ fn every_page_names_the_image_of_the_release() {
     // What is built here has a name that no registry can have.
     let demo = read("docker-compose.yml");
     assert!(!demo.contains("image: gatepost/") && demo.contains("image: localhost/gatepost/"));
+}
+
+/// The packages, the chart, the tags and the files that pages have users download are those of one release.
+#[test]
+fn every_version_is_that_of_the_workspace() {
+    let version = env!("CARGO_PKG_VERSION");
+    let chart = read("deploy/helm/gatepost/Chart.yaml");
+    for line in [
+        format!("\nversion: {version}\n"),
+        format!("\nappVersion: \"{version}\"\n"),
+    ] {
+        assert!(chart.contains(&line), "{line}");
+    }
+    let npm = read("session/js/package.json");
+    assert!(
+        npm.contains(&format!("\"version\": \"{version}\"")),
+        "{npm}"
+    );
+    // What stands before the version, and how often a page may have none of it.
+    let before = [
+        "releases/download/v",
+        "gatepost-plugin-",
+        "gatepost-session-",
+        "gatepost_",
+        "charts/gatepost:",
+        "charts/gatepost --version ",
+        "base?ref=v",
+        "newTag: \"",
+        "version: v",
+    ];
+    let mut found = 0;
+    for path in pages() {
+        let text = fs::read_to_string(&path).unwrap();
+        for mark in before {
+            for (at, _) in text.match_indices(mark) {
+                let after = text.get(at + mark.len()..).unwrap();
+                if !after.starts_with(|first: char| first.is_ascii_digit()) {
+                    continue;
+                }
+                let is_own = after.strip_prefix(version);
+                let ends =
+                    is_own.is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()));
+                assert!(ends, "{}: {mark}{after:.20}", path.display());
+                found += 1;
+            }
+        }
+    }
+    assert!(found >= 10, "{found}: what pages say has changed");
+}
+
+/// Returns the pages, and the files that say how to use them in their comments.
+fn pages() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut pages = vec![
+        root.join("README.md"),
+        root.join("SECURITY.md"),
+        root.join("deploy/kubernetes/base/kustomization.yaml"),
+    ];
+    for folder in ["docs", "docs/proxies"] {
+        let entries = fs::read_dir(root.join(folder)).unwrap();
+        let files = entries.map(|entry| entry.unwrap().path());
+        pages.extend(files.filter(|path| path.extension().is_some_and(|own| own == "md")));
+    }
+    pages
 }
 
 /// The catalog's page shows it, without its comments, as the configuration to copy.

@@ -32,10 +32,12 @@ pub fn debian_package(program: &Path, version: &str, folder: &Path) -> Result<Pa
         .replace("VERSION", version)
         .replace("ARCHITECTURE", architecture);
     write(&root.join("DEBIAN/control"), control)?;
+    write_changelog(root, version)?;
     for script in ["postinst", "prerm", "postrm"] {
         let file = layout::root().join(SCRIPTS).join(script);
         install(&file, &root.join("DEBIAN").join(script), "755")?;
     }
+    write_sums(root)?;
     open_to_all(root)?;
     let package = folder.join(name);
     run(Command::new("dpkg-deb")
@@ -82,7 +84,41 @@ fn lay_out(root: &Path, program: &Path) -> Result<()> {
         &documentation.join("copyright"),
         "644",
     )?;
+    install(
+        &source.join(SCRIPTS).join("lintian-overrides"),
+        &root.join("usr/share/lintian/overrides/gatepost"),
+        "644",
+    )
+}
+
+/// Writes what changed: in the form of Debian, which has no Markdown, a line that names the file.
+fn write_changelog(root: &Path, version: &str) -> Result<()> {
+    let documentation = root.join("usr/share/doc/gatepost");
+    let source = layout::root();
+    let own = fs::read_to_string(source.join(SCRIPTS).join("changelog"))?;
+    // That of the source, so that the same source makes the same package.
+    let mut git = Command::new("git");
+    let date = output(
+        git.arg("-C")
+            .arg(&source)
+            .args(["log", "-1", "--format=%cD"]),
+    );
+    // An archive of the source has no history.
+    let date = date.unwrap_or_else(|_| "Thu, 01 Jan 1970 00:00:00 +0000".to_owned());
+    let own = own.replace("VERSION", version).replace("DATE", date.trim());
+    let changes = fs::read_to_string(source.join("CHANGELOG.md"))?;
+    for (name, text) in [("changelog", own), ("CHANGELOG.md", changes)] {
+        let path = documentation.join(name);
+        write(&path, text)?;
+        run(Command::new("gzip").arg("-9n").arg(path))?;
+    }
     Ok(())
+}
+
+/// Writes the sums by which `dpkg --verify` finds a file that has changed.
+fn write_sums(root: &Path) -> Result<()> {
+    let script = "find usr lib -type f | LC_ALL=C sort | xargs md5sum > DEBIAN/md5sums";
+    run(Command::new("sh").args(["-c", script]).current_dir(root))
 }
 
 /// Lets every user read a folder and what is in it, and run what its owner may run: they would have the

@@ -10,10 +10,16 @@ use gatepost_e2e::containers::Engine;
 use crate::Test;
 use crate::suite::LeftOut;
 
-pub(crate) const TESTS: &[Test] = &[Test {
-    name: "package::is_installed_upgraded_and_purged",
-    run: is_installed_upgraded_and_purged,
-}];
+pub(crate) const TESTS: &[Test] = &[
+    Test {
+        name: "package::is_installed_upgraded_and_purged",
+        run: is_installed_upgraded_and_purged,
+    },
+    Test {
+        name: "package::is_as_debian_wants_it",
+        run: is_as_debian_wants_it,
+    },
+];
 
 /// What an administrator does, with `$1` the folder for the changes, and the packages after it. Each
 /// command has to succeed.
@@ -92,6 +98,11 @@ unchanged
 dpkg --install "$second"
 unchanged
 dpkg --verify gatepost
+test -s /var/lib/dpkg/info/gatepost.md5sums
+zcat /usr/share/doc/gatepost/changelog.gz | grep -q '^gatepost (0.1.1) '
+# As `systemctl enable` makes it.
+mkdir -p /etc/systemd/system/multi-user.target.wants
+ln -s /lib/systemd/system/gatepost.service /etc/systemd/system/multi-user.target.wants/
 dpkg --remove gatepost
 unchanged
 dpkg --install "$second"
@@ -111,6 +122,7 @@ dpkg --purge gatepost
 test ! -e /etc/gatepost
 test ! -e /var/lib/gatepost
 test ! -e /var/lib/gatepost-state
+test ! -L /etc/systemd/system/multi-user.target.wants/gatepost.service
 "#;
 
 fn is_installed_upgraded_and_purged(engine: &Engine) -> Result<()> {
@@ -136,5 +148,25 @@ fn is_installed_upgraded_and_purged(engine: &Engine) -> Result<()> {
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
     );
+    Ok(())
+}
+
+/// Debian's own checker. The program is that of a debug build, without its symbols, as a release has it.
+fn is_as_debian_wants_it(engine: &Engine) -> Result<()> {
+    if Command::new("lintian").arg("--version").output().is_err() {
+        return Err(LeftOut("there is no lintian".to_owned()).into());
+    }
+    let folder = engine.folder("lintian")?;
+    let program = folder.join("gatepost");
+    let mut strip = Command::new("strip");
+    built::run(strip.arg("-o").arg(&program).arg(built::static_outpost()?))?;
+    let version = env!("CARGO_PKG_VERSION");
+    let package = built::debian_package(&program, version, &folder)?;
+    let output = Command::new("lintian")
+        .args(["--fail-on", "error,warning", "--allow-root"])
+        .arg(&package)
+        .output()?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
     Ok(())
 }
