@@ -100,6 +100,12 @@ fn configurations() -> Result<Vec<String>> {
 #[test]
 fn a_host_of_the_outposts_own_is_routed_by_its_prefix() -> Result<()> {
     const PATHS: &str = " && (Path(`/`) || PathPrefix(`/akprox/`)) && !PathPrefix(`/akprox/auth`)";
+    // With these, the outpost is asked for one path alone.
+    const ELSEWHERE: [&str; 3] = [
+        "middlewares: [elsewhere]",
+        "- name: gatepost-elsewhere",
+        "traefik.http.routers.gatepost-elsewhere.middlewares: gatepost-elsewhere",
+    ];
     let mut found = 0;
     for folder in ["traefik/dynamic", "kubernetes/traefik", "compose"] {
         for file in fs::read_dir(layout::root().join("deploy").join(folder))? {
@@ -108,16 +114,15 @@ fn a_host_of_the_outposts_own_is_routed_by_its_prefix() -> Result<()> {
                 continue;
             }
             let text = fs::read_to_string(&path)?;
-            let mut lines = text.lines();
-            while let Some(rule) = lines.by_ref().find(|line| line.contains("Host(`auth.")) {
+            let lines: Vec<&str> = text.lines().collect();
+            for (at, rule) in lines.iter().enumerate() {
+                if !rule.contains("Host(`auth.") {
+                    continue;
+                }
                 // The rest of the host may lead to the outpost, if never by a path that a client chose.
-                let rest = rule.ends_with("match: Host(`auth.example.com`)")
-                    && lines
-                        .next()
-                        .is_some_and(|next| next.trim() == "middlewares:")
-                    && lines
-                        .next()
-                        .is_some_and(|next| next.trim() == "- name: gatepost-elsewhere");
+                let to_nothing = |line: &&str| ELSEWHERE.contains(&line.trim());
+                let mut next = lines.iter().skip(at + 1).take(3);
+                let rest = !rule.contains("Path") && next.any(|line| to_nothing(&line));
                 assert!(rest || rule.ends_with(PATHS), "{}: {rule}", path.display());
                 found += usize::from(!rest);
             }

@@ -6,6 +6,8 @@ use gatepost_e2e::users::ALICE;
 use gatepost_e2e::{Client, Service, Site};
 use reqwest::{Method, StatusCode};
 
+use crate::checks;
+
 fn start() -> Result<(Site, Service)> {
     let site = Site::builder("deploy/outpost/domains.yaml").start()?;
     let traefik = Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?
@@ -44,6 +46,19 @@ fn each_domain_has_its_own_session() -> Result<()> {
         hop.url.host_str() == Some("auth.example-org.localhost")
             && hop.url.path() == "/akprox/callback"
     }));
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
+fn the_outpost_answers_whatever_a_user_opens_at_its_own_hosts() -> Result<()> {
+    let (site, _traefik) = start()?;
+    for (application, own) in [
+        ("wiki.example.com", "auth.example.com"),
+        ("files.example.org", "auth.example.org"),
+    ] {
+        checks::own_host_answers(&site, application, own)?;
+    }
     Ok(())
 }
 

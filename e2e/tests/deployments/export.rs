@@ -38,6 +38,12 @@ fn works(site: &Site) -> Result<()> {
     checks::only_the_proxy_asks(site, &["wiki", "auth.example.org"])
 }
 
+/// Checks the same, and that the outpost answers whatever a user opens at its own host.
+fn works_at_every_host(site: &Site) -> Result<()> {
+    works(site)?;
+    checks::own_host_answers(site, "files.example.org", "auth.example.org")
+}
+
 /// Checks that `gatepost check` names the problem at `host`.
 fn check_names_problem(site: &Site, host: &str, path: &str, expected: &str) -> Result<()> {
     let url = site.url(host, path)?;
@@ -54,7 +60,7 @@ fn traefik_accepts_the_exported_configuration() -> Result<()> {
     let traefik = Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?;
     fs::write(site.folder().join("traefik/dynamic/exported.yaml"), text)?;
     let _traefik = traefik.start(&HOSTS)?;
-    works(&site)?;
+    works_at_every_host(&site)?;
     check_names_problem(&site, "nowhere", "/", "no application has the host")?;
     check_names_problem(
         &site,
@@ -113,7 +119,7 @@ fn traefik_takes_the_labels_that_are_exported() -> Result<()> {
     let socket = site.folder().join("docker.sock");
     let _engine = DockerApi::start(&socket, compose.containers.clone())?;
     let _traefik = Traefik::of_compose(&site, &compose, &socket)?.start(&HOSTS)?;
-    works(&site)?;
+    works_at_every_host(&site)?;
     check_names_problem(&site, "nowhere", "/", "no application has the host")
 }
 
@@ -127,7 +133,7 @@ fn traefik_on_kubernetes_accepts_the_exported_configuration() -> Result<()> {
     let _traefik = Traefik::new(&site, "deploy/traefik/static/kubernetes-plugin.yaml")?
         .configure(&json!({ "providers": { "kubernetesCRD": cluster.traefik_access() } }))
         .start(&HOSTS)?;
-    works(&site)
+    works_at_every_host(&site)
 }
 
 #[test]

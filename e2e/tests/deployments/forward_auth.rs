@@ -55,6 +55,7 @@ fn domain() -> Result<()> {
         .route("deploy/traefik/dynamic/forward-auth-domain.yaml")?
         .start(&["wiki", "files"])?;
     checks::domain(&site)?;
+    checks::the_outposts_own_host_answers(&site)?;
     checks::scripts_renew_in_place(&site, "files")
 }
 

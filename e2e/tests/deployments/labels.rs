@@ -49,7 +49,8 @@ fn plugin_domain() -> Result<()> {
         .start()?;
     let compose = Compose::read(&site, "deploy/compose/plugin-domain.yaml")?;
     let _running = start(&site, &compose, &["wiki", "files"])?;
-    checks::domain(&site)
+    checks::domain(&site)?;
+    checks::the_outposts_own_host_answers(&site)
 }
 
 #[test]
@@ -69,6 +70,7 @@ fn forward_auth_domain() -> Result<()> {
     let compose = Compose::read(&site, "deploy/compose/forward-auth-domain.yaml")?;
     let _running = start(&site, &compose, &["wiki", "files"])?;
     checks::domain(&site)?;
+    checks::the_outposts_own_host_answers(&site)?;
     checks::scripts_renew_in_place(&site, "files")
 }
 

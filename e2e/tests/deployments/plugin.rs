@@ -57,6 +57,7 @@ fn domain() -> Result<()> {
     let site = checks::site("deploy/outpost/domain.yaml").start()?;
     let _traefik = domain_traefik(&site)?;
     checks::domain(&site)?;
+    checks::the_outposts_own_host_answers(&site)?;
     page_loads_renew(&site, "files")
 }
 

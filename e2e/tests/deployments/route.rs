@@ -68,6 +68,7 @@ fn domain() -> Result<()> {
         &["wiki", "files"],
     )?;
     checks::domain(&site)?;
+    checks::the_outposts_own_host_answers(&site)?;
     checks::scripts_renew_in_place(&site, "files")?;
     verdicts_of_clients_decide_nothing(&site)
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::kubernetes;
-use super::traefik::{OUTPOST, device_name, object_name, outpost_name, route_name};
+use super::traefik::{OUTPOST, device_name, elsewhere_name, object_name, outpost_name, route_name};
 use crate::application::ApplicationSettings;
 use crate::origin::Mode;
 
@@ -60,6 +60,8 @@ fn names(application: &ApplicationSettings) -> Vec<(Kind, String)> {
         all.push((Kind::Router, outpost_name(&name)));
         if matches!(application.mode, Mode::Domain(_)) {
             all.push((Kind::Router, device_name(&name)));
+            all.push((Kind::Router, elsewhere_name(&name)));
+            all.push((Kind::Middleware, elsewhere_name(&name)));
         }
     }
     all.push((Kind::Middleware, name));
@@ -98,6 +100,11 @@ mod tests {
                 single("wiki", "x"),
                 single("outpost", "y"),
                 "gatepost-outpost",
+            ),
+            (
+                domain("wiki"),
+                single("wiki-outpost-elsewhere", "z"),
+                "gatepost-wiki-outpost-elsewhere",
             ),
             (single("wiki", "x"), single("wiki-1", "y"), ""),
             (single("wiki", "x"), single("files", "y"), ""),

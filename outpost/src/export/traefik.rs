@@ -56,7 +56,22 @@ pub fn dynamic_configuration(
         // other providers route: then they route its outpost too.
         let own_host = application.external.host();
         if !application.routes.is_empty() {
-            let rule = outpost_rule(own_host, &application.prefix);
+            let mut rule = outpost_rule(own_host, &application.prefix);
+            let is_application = application
+                .routes
+                .iter()
+                .any(|route| route.host.as_str() == own_host);
+            if matches!(application.mode, Mode::Domain(_)) && !is_application {
+                rule = own_host_rule(own_host, &application.prefix);
+                // Whatever the path, the outpost is asked for no other one, and so for nothing
+                // under `auth`.
+                let (id, path) = (elsewhere_name(&name), format!("{}/", application.prefix));
+                let rest = format!("Host(`{own_host}`)");
+                let mut rest = router(settings, application, &rest, OUTPOST);
+                rest.insert("middlewares".into(), json!([id]));
+                routers.insert(id.clone(), rest.into());
+                middlewares.insert(id, json!({"replacePath": {"path": path}}));
+            }
             routers.insert(
                 outpost_name(&name),
                 router(settings, application, &rule, OUTPOST).into(),
@@ -94,6 +109,13 @@ pub fn dynamic_configuration(
 /// not under a prefix that begins as this one.
 pub(crate) fn outpost_rule(host: &str, prefix: &OutpostPrefix) -> String {
     format!("Host(`{host}`) && PathPrefix(`{prefix}/`) && !PathPrefix(`{prefix}/auth`)")
+}
+
+/// Returns the same for a host that is the outpost's own, whose front page says who is signed in.
+fn own_host_rule(host: &str, prefix: &OutpostPrefix) -> String {
+    format!(
+        "Host(`{host}`) && (Path(`/`) || PathPrefix(`{prefix}/`)) && !PathPrefix(`{prefix}/auth`)"
+    )
 }
 
 fn router(
@@ -278,6 +300,12 @@ pub(super) fn route_name(name: &str, at: usize) -> String {
 /// Returns the name of the router to what browsers ask before they bind sessions of a whole site.
 pub(super) fn device_name(name: &str) -> String {
     format!("{}-device", outpost_name(name))
+}
+
+/// Returns the name of the router, and of its middleware, that leads the rest of the outpost's own host to
+/// its page that says that there is nothing.
+pub(super) fn elsewhere_name(name: &str) -> String {
+    format!("{}-elsewhere", outpost_name(name))
 }
 
 /// Returns the name of the router that leads to the outpost.

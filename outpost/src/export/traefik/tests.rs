@@ -139,7 +139,8 @@ fn every_upstream_has_a_router_behind_the_plugin_and_one_for_the_outpost() {
         [
             "Host(`chat.example.org`)",
             "Host(`git.example.org`)",
-            "Host(`auth.example.org`) && PathPrefix(`/akprox/`) && !PathPrefix(`/akprox/auth`)",
+            "Host(`auth.example.org`) && (Path(`/`) || PathPrefix(`/akprox/`)) && !PathPrefix(`/akprox/auth`)",
+            "Host(`auth.example.org`)",
             "Host(`wiki.example.com`)",
             "Host(`wiki.example.com`) && PathPrefix(`/akprox/`) && !PathPrefix(`/akprox/auth`)",
         ]
@@ -147,6 +148,36 @@ fn every_upstream_has_a_router_behind_the_plugin_and_one_for_the_outpost() {
     assert!(
         http["middlewares"]["gatepost-elsewhere"].is_object(),
         "for others to refer to"
+    );
+    // What else a user opens at the outpost's own host.
+    let id = "gatepost-intranet-outpost-elsewhere";
+    assert_eq!(http["routers"][id]["middlewares"], json!([id]));
+    assert_eq!(http["routers"][id]["service"], "gatepost-outpost");
+    assert_eq!(
+        http["middlewares"][id],
+        json!({"replacePath": {"path": "/akprox/"}})
+    );
+}
+
+/// Its own router has all of that host.
+#[test]
+fn an_application_at_the_outposts_own_host_keeps_its_paths() {
+    let text = BASE.replace("git.example.org: ", "auth.example.org: ");
+    let text = format!("{text}\ntraefik: {{outpostUrl: 'http://outpost:9000'}}");
+    let http = &configuration_of(&text)["http"];
+    let rules: Vec<&str> = http["routers"]
+        .as_object()
+        .expect("routers")
+        .values()
+        .filter_map(|router| router["rule"].as_str())
+        .filter(|rule| rule.contains("auth.example.org"))
+        .collect();
+    assert_eq!(
+        rules,
+        [
+            "Host(`auth.example.org`)",
+            "Host(`auth.example.org`) && PathPrefix(`/akprox/`) && !PathPrefix(`/akprox/auth`)",
+        ]
     );
 }
 
