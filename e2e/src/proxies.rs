@@ -2,6 +2,7 @@
 //! `deploy/` and started until it protects the site.
 
 mod caddy;
+mod cilium;
 mod envoy;
 mod haproxy;
 mod ingress;
@@ -11,6 +12,7 @@ mod nginx;
 mod traefik;
 
 pub use caddy::Caddy;
+pub use cilium::Cilium;
 pub use envoy::Envoy;
 pub use haproxy::Haproxy;
 pub use ingress::IngressNginx;

@@ -7,6 +7,7 @@
 
 mod apt;
 mod browser;
+mod cilium;
 mod envoy;
 mod faketime;
 mod glewlwyd;
@@ -30,6 +31,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 
 pub use browser::Browser;
+pub use cilium::{CiliumTranslator, InstalledTranslator};
 pub use envoy::Envoy;
 pub use faketime::Faketime;
 pub use glewlwyd::{Glewlwyd, GlewlwydFiles};

@@ -2,9 +2,10 @@
 
 use anyhow::Result;
 use gatepost_e2e::tools::{
-    Browser, CustomResources, Envoy, Faketime, Glewlwyd, GoProgram, IngressController, Keycloak,
-    KubeApiServer, KubernetesClients, Node, NodePackages, OldestTraefik, Packaged, PythonPackage,
-    Source, StaticToolchain, SystemdRoot, Tool as _, Traefik, WasmToolchain,
+    Browser, CiliumTranslator, CustomResources, Envoy, Faketime, Glewlwyd, GoProgram,
+    IngressController, Keycloak, KubeApiServer, KubernetesClients, Node, NodePackages,
+    OldestTraefik, Packaged, PythonPackage, Source, StaticToolchain, SystemdRoot, Tool as _,
+    Traefik, WasmToolchain,
 };
 
 #[derive(Debug, clap::Args)]
@@ -109,6 +110,8 @@ pub(crate) fn kubernetes() {
         CustomResources.ensure().map(drop),
         KubeApiServer.ensure().map(drop),
         IngressController.ensure().map(drop),
+        CiliumTranslator.ensure().map(drop),
+        Envoy.ensure().map(drop),
     ]);
 }
 

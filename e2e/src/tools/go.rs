@@ -183,7 +183,7 @@ pub(super) fn download(module: &str) -> Result<Downloaded> {
     })
 }
 
-fn go() -> Command {
+pub(super) fn go() -> Command {
     let mut command = Command::new("go");
     command.env("GOFLAGS", "-mod=mod");
     command

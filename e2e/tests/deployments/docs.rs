@@ -76,6 +76,7 @@ fn configurations() -> Result<Vec<String>> {
         "nginx",
         "kubernetes/traefik",
         "kubernetes/ingress-nginx",
+        "kubernetes/cilium",
         "caddy",
         "haproxy",
         "envoy",
@@ -122,7 +123,7 @@ fn a_host_of_the_outposts_own_is_routed_by_its_prefix() -> Result<()> {
                 // The rest of the host may lead to the outpost, if never by a path that a client chose.
                 let to_nothing = |line: &&str| ELSEWHERE.contains(&line.trim());
                 let mut next = lines.iter().skip(at + 1).take(3);
-                let rest = !rule.contains("Path") && next.any(|line| to_nothing(&line));
+                let rest = !rule.contains("Path") && next.any(to_nothing);
                 assert!(rest || rule.ends_with(PATHS), "{}: {rule}", path.display());
                 found += usize::from(!rest);
             }

@@ -24,6 +24,7 @@ mod chart;
 #[allow(dead_code, reason = "other suites have more checks")]
 mod checks;
 mod exported;
+mod external_auth;
 mod faults;
 mod filters;
 // What a further issuer must do, which the suite of real providers has too.
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
         chart::traefik_values::TESTS,
         exported::TESTS,
         exported::routes::TESTS,
+        external_auth::TESTS,
         faults::TESTS,
         filters::TESTS,
         imported::TESTS,
