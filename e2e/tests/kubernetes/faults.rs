@@ -9,7 +9,7 @@ use gatepost_e2e::{Answer, Client, Site, until};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::served::{FORWARD_AUTH, PLUGIN, serve, shown};
+use crate::served::{FORWARD_AUTH, PLUGIN, serve, serve_with, shown};
 use crate::{Test, checks};
 
 pub(crate) const TESTS: &[Test] = &[
@@ -32,11 +32,14 @@ const SEEN: Duration = Duration::from_secs(60);
 
 const GATEWAY: &[&str] = &["kubernetesGateway"];
 
-/// Without endpoints, Traefik drops the route to the outpost, and the application's gets its requests.
+/// Without endpoints, Traefik drops the route to the outpost unless it is told to keep it, and the
+/// application's gets its requests.
 fn no_outpost(cluster: &Cluster) -> Result<()> {
     let site = checks::site("deploy/outpost/single.yaml").start()?;
     let objects = shown(&site, "plugin-single")?;
-    let _running = serve(cluster, &site, PLUGIN, &[], objects, &["wiki"])?;
+    let drops = json!({ "providers": { "kubernetesCRD": { "allowEmptyServices": false } } });
+    let config = (PLUGIN, &drops);
+    let _running = serve_with(cluster, &site, config, &[], objects, &["wiki"])?;
     let slice = ["endpointslice", "gatepost-1", "-n", "gatepost"];
     let was = cluster.kubectl(&[&["get", "-o", "json"], &slice[..]].concat(), None)?;
     cluster.kubectl(&[&["delete"], &slice[..]].concat(), None)?;

@@ -34,6 +34,7 @@ mod imported;
 mod imported_hosts;
 mod ingress_nginx;
 mod ingresses;
+mod kinds;
 mod neighbours;
 mod refused;
 mod served;
@@ -71,6 +72,7 @@ fn main() -> ExitCode {
         imported::TESTS,
         imported_hosts::TESTS,
         ingress_nginx::TESTS,
+        kinds::TESTS,
         neighbours::TESTS,
         refused::TESTS,
         served::TESTS,

@@ -1,19 +1,27 @@
 //! The keys that the chart makes: when they change, and when they do not.
 
+use std::process::Command;
+
 use anyhow::{Context as _, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use gatepost_e2e::cluster::Cluster;
+use gatepost_e2e::layout;
 use gatepost_session::KeyRing;
 use serde_json::json;
 
-use super::{Release, chart, example};
+use super::{Release, chart, example, make_namespaces};
 use crate::Test;
+use crate::suite::LeftOut;
 
 pub(crate) const TESTS: &[Test] = &[
     Test {
         name: "chart::keys::are_made_once_and_kept",
         run: made_once_and_kept,
+    },
+    Test {
+        name: "chart::keys::an_upgrade_from_the_first_chart_keeps_them",
+        run: from_the_first_chart,
     },
     Test {
         name: "chart::keys::no_rollback_brings_one_back",
@@ -56,12 +64,62 @@ fn made_once_and_kept(cluster: &Cluster) -> Result<()> {
         Ok(())
     };
     both_have_it("after it was installed")?;
+    // As the page says: what made it is in the release's record, until Helm forgets the revision.
+    let hooks = cluster.helm(&["get", "hooks", "gatepost", "-n", "gatepost"])?;
+    assert!(hooks.contains(&first), "{hooks}");
     release.helm("upgrade", &[])?;
+    let hooks = cluster.helm(&["get", "hooks", "gatepost", "-n", "gatepost"])?;
+    assert!(!hooks.contains(&first), "{hooks}");
     both_have_it("after an upgrade")?;
     release.uninstall()?;
     both_have_it("after a removal")?;
     release.helm("install", &[])?;
     both_have_it("after it was installed again")?;
+    Ok(())
+}
+
+/// The commit with the chart as it was first, whose keys are objects of the release.
+const FIRST_CHART: &str = "938ade56f24f";
+
+/// What an upgrade leaves out, Helm removes, unless the object says otherwise.
+fn from_the_first_chart(cluster: &Cluster) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let unpacked = Command::new("sh")
+        .args([
+            "-c",
+            r#"git archive "$0" deploy/helm | tar -x -C "$1""#,
+            FIRST_CHART,
+        ])
+        .arg(folder.path())
+        .current_dir(layout::root())
+        .output()?;
+    let first_chart = folder.path().join("deploy/helm/gatepost");
+    if !first_chart.is_dir() {
+        let reason = String::from_utf8_lossy(&unpacked.stderr).into_owned();
+        return Err(LeftOut(format!("no history of the chart: {reason}")).into());
+    }
+    make_namespaces(cluster)?;
+    let release = Release {
+        cluster,
+        name: "gatepost",
+    };
+    let values = first_chart.join("ci/plugin-values.yaml");
+    cluster.helm(&[
+        "install",
+        "gatepost",
+        &first_chart.to_string_lossy(),
+        "-n",
+        "gatepost",
+        "-f",
+        &values.to_string_lossy(),
+    ])?;
+    let first = key(cluster, "gatepost")?;
+    for upgrade in ["the first upgrade", "the second upgrade"] {
+        release.helm("upgrade", &[])?;
+        for namespace in ["gatepost", "traefik"] {
+            assert_eq!(key(cluster, namespace)?, first, "{namespace}: {upgrade}");
+        }
+    }
     Ok(())
 }
 
