@@ -330,7 +330,7 @@ fn local_images(compose: String) -> String {
 }
 
 /// Starts a file of `deploy/compose/` with our image.
-fn up<'e>(engine: &'e Engine, file: &str, outpost: &str) -> Result<Composition<'e>> {
+pub(crate) fn up<'e>(engine: &'e Engine, file: &str, outpost: &str) -> Result<Composition<'e>> {
     Setting::of(file, outpost).up(engine)
 }
 
@@ -350,34 +350,37 @@ pub(crate) fn up_with<'e>(
 
 /// A file of `deploy/compose/` with names that lead to this machine, and with what it leaves to its reader:
 /// the outpost's folder and a provider.
-struct Setting<'a> {
-    image: &'a str,
-    file: &'a str,
+pub(crate) struct Setting<'a> {
+    pub(crate) image: &'a str,
+    pub(crate) file: &'a str,
     /// What the outpost's configuration is to be for.
-    outpost: &'a str,
-    scheme: &'a str,
-    issuer: &'a str,
+    pub(crate) outpost: &'a str,
+    pub(crate) scheme: &'a str,
+    pub(crate) issuer: &'a str,
+    /// A change of the file itself.
+    pub(crate) edit: Option<fn(Value) -> Value>,
     /// The text of a file over it.
-    over: Option<String>,
+    pub(crate) over: Option<String>,
     /// What else the tests need.
-    further: Value,
+    pub(crate) further: Value,
 }
 
 impl<'a> Setting<'a> {
-    fn of(file: &'a str, outpost: &'a str) -> Self {
+    pub(crate) fn of(file: &'a str, outpost: &'a str) -> Self {
         Self {
             image: OUTPOST,
             file,
             outpost,
             scheme: "http",
             issuer: "http://id.example.localhost",
+            edit: None,
             over: None,
             further: json!({}),
         }
     }
 
     /// Starts it, and waits until users can sign in.
-    fn up<'e>(&self, engine: &'e Engine) -> Result<Composition<'e>> {
+    pub(crate) fn up<'e>(&self, engine: &'e Engine) -> Result<Composition<'e>> {
         let running = self.start(engine)?;
         let discovery = format!("{}/.well-known/openid-configuration", self.issuer);
         visit::until_status(&Url::parse(&discovery)?, StatusCode::OK)?;
@@ -398,7 +401,11 @@ impl<'a> Setting<'a> {
         let folder = engine.folder(&format!("compose-{file}"))?;
         let compose = folder.join("compose.yaml");
         let text = local_images(read(&format!("deploy/compose/{file}.yaml"))?);
-        fs::write(&compose, text.replace(OUTPOST, image))?;
+        let mut text = text.replace(OUTPOST, image);
+        if let Some(edit) = self.edit {
+            text = edit(serde_saphyr::from_str(&text)?).to_string();
+        }
+        fs::write(&compose, text)?;
         let keys = folder.join("gatepost/keys");
         fs::create_dir_all(&keys)?;
         // The steps of the page: the key, a configuration to begin with, the secret, and who may read them.

@@ -18,6 +18,7 @@ mod arm64;
 mod authentik;
 mod chart;
 mod demo;
+mod health;
 mod labels;
 mod package;
 // What the suite of a real Kubernetes API has too.
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
     suite.run(&[
         demo::TESTS,
         labels::TESTS,
+        health::TESTS,
         arm64::TESTS,
         authentik::TESTS,
         package::TESTS,

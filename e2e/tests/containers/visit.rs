@@ -10,7 +10,7 @@ use serde_json::Value;
 use url::Url;
 
 /// For containers to start, and for Traefik to notice.
-const LIMIT: Duration = Duration::from_secs(90);
+pub(crate) const LIMIT: Duration = Duration::from_secs(90);
 
 /// Returns the status for a script without a session.
 pub(crate) fn status(url: &Url) -> Result<StatusCode> {
