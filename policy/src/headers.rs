@@ -286,10 +286,11 @@ impl HeaderRules {
     }
 
     /// Returns whether a header of this name passes unchanged though another system means something by
-    /// it.
+    /// it: in the spelling of `headers.keep` alone, which the proxy in front overwrites. That proxy
+    /// leaves a client's `Remote.User` beside its own `Remote-User`.
     fn passes(&self, name: &[u8]) -> bool {
         let mut names = self.pass_through.iter();
-        let passes = names.any(|own| same_folded(name, own.as_str()));
+        let passes = names.any(|own| name.eq_ignore_ascii_case(own.as_str().as_bytes()));
         passes && !self.sets(name) && !self.spells_api_key(name)
     }
 

@@ -60,6 +60,38 @@ fn arrived(site: &Site, path: &str, cookie: &str) -> Result<BTreeSet<String>> {
     Ok(arrived)
 }
 
+/// Row 27: fails where an application gets a client's `Connection` that names an identity header, which
+/// a further proxy would then take away.
+fn connection_names_no_identity(site: &Site, path: &str, name: &str) -> Result<()> {
+    let cookie = session(site, "wiki").context(name.to_owned())?;
+    let host = site.url("wiki", "/")?;
+    let host = format!(
+        "{}:{}",
+        host.host_str().context("a host")?,
+        site.ports().web
+    );
+    let before = site.wiki().len();
+    let mut connection = RawConnection::connect(site.ports().web)?;
+    let headers = [
+        ("Host", &*host),
+        ("Cookie", &*cookie),
+        ("Connection", "close, X-Auth-Username, X-Auth-Groups"),
+    ];
+    connection.request(&format!("GET {path}"), &headers)?;
+    let status = connection.head()?.status;
+    ensure!(status == 200, "{name}: {status}");
+    let seen = site.wiki().split_off(before);
+    let seen = seen.first().context("the application was asked")?;
+    let said = seen.headers.iter();
+    let mut said = said.filter(|(header, _)| header.eq_ignore_ascii_case("connection"));
+    let names = said.any(|(_, values)| {
+        let values = values.iter().map(|value| value.to_ascii_lowercase());
+        values.into_iter().any(|value| value.contains("x-auth"))
+    });
+    ensure!(!names, "{name}: {seen:?}");
+    Ok(())
+}
+
 /// Returns what has arrived, as a line for a message, if anything has.
 fn arrivals(site: &Site, path: &str, name: &str) -> Result<Option<String>> {
     let cookie = session(site, "wiki").context(name.to_owned())?;
@@ -77,6 +109,7 @@ fn nothing_arrives_with(outpost: &str) -> Result<()> {
     for shown in shown::with_outpost(outpost) {
         let _running = shown.start(&site, PUBLIC).context(shown.name)?;
         all.extend(arrivals(&site, "/public/x", shown.name)?);
+        connection_names_no_identity(&site, "/x", shown.name)?;
     }
     assert!(all.is_empty(), "{}", all.join("\n"));
     Ok(())

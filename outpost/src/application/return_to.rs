@@ -48,6 +48,10 @@ impl ReturnTo {
         if is_domain && application.external().is_https() && url.scheme() == "http" {
             url.set_scheme("https").ok()?;
         }
+        // `/..//host`: a proxy that shortens `Location` to its path would write another host.
+        if target.starts_with('/') && url.path().starts_with("//") {
+            return None;
+        }
         let plain = url.username().is_empty() && url.password().is_none();
         if !plain || !is_applications(&url, application) || is_outposts(&url, application) {
             return None;

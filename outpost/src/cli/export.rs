@@ -163,7 +163,10 @@ fn render(
                 .collect::<Result<Vec<_>, _>>()?;
             documents.join("---\n")
         }
-        Form::Nginx => nginx::servers(&config.applications, &settings.outpost_url)?,
+        Form::Nginx => {
+            let certificate = config.certificate_header.as_ref();
+            nginx::servers(&config.applications, &settings.outpost_url, certificate)?
+        }
         Form::Keys => keys(config)?,
     };
     Ok((text, advice))

@@ -7,6 +7,7 @@ use serde::Serialize;
 use url::Url;
 
 use crate::application::ApplicationSettings;
+use crate::client_certificate::CertificateHeader;
 use crate::origin::Mode;
 
 const TEMPLATE: &str = include_str!("nginx.conf.j2");
@@ -41,7 +42,8 @@ struct Header {
     upstream: String,
 }
 
-/// Returns the server blocks for every application that names an upstream.
+/// Returns the server blocks for every application that names an upstream. `certificate` is the header
+/// in which the outpost takes a client's certificate from its proxies.
 ///
 /// # Errors
 ///
@@ -49,6 +51,7 @@ struct Header {
 pub fn servers(
     applications: &[ApplicationSettings],
     outpost: &Url,
+    certificate: Option<&CertificateHeader>,
 ) -> Result<String, minijinja::Error> {
     let servers: Vec<Server> = applications.iter().flat_map(of_application).collect();
     let mut environment = Environment::new();
@@ -62,6 +65,7 @@ pub fn servers(
     environment.get_template("nginx.conf")?.render(context! {
         servers => Value::from(Serde(servers)),
         outpost => outpost.as_str().trim_end_matches('/'),
+        certificate => certificate.map(|header| header.name().as_str()),
     })
 }
 
@@ -117,8 +121,13 @@ mod tests {
     use crate::config::Config;
 
     fn exported(machines: &str) -> String {
+        exported_with("", machines)
+    }
+
+    fn exported_with(settings: &str, machines: &str) -> String {
         let yaml = format!(
             "
+{settings}
 keys: ['a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=']
 providers: [{{name: main, issuer: 'https://id.example.com', clientId: g}}]
 applications:
@@ -127,7 +136,8 @@ applications:
         );
         let config = Config::parse(&yaml, []).expect("a configuration");
         let outpost = Url::parse("http://outpost:9000").expect("a URL");
-        servers(&config.applications, &outpost).expect("the template is valid")
+        let certificate = config.certificate_header.as_ref();
+        servers(&config.applications, &outpost, certificate).expect("the template is valid")
     }
 
     #[test]
@@ -138,6 +148,18 @@ applications:
         assert!(with.contains(line) && with.contains(set), "{with}");
         let without = exported("");
         assert!(!without.contains("Authorization"), "{without}");
+    }
+
+    /// Row 57: a client that could say its certificate would use a stolen token.
+    #[test]
+    fn no_client_says_its_certificate() {
+        let settings = "trustedProxies: [127.0.0.1]\nclientCertificateHeader: Client-Cert";
+        let text = exported_with(settings, ", machines: [bearer]");
+        let set = "proxy_set_header client-cert $ssl_client_escaped_cert;";
+        assert_eq!(text.matches(set).count(), 1, "{text}");
+        let removed = "proxy_set_header client-cert \"\";";
+        assert_eq!(text.matches(removed).count(), 2, "{text}");
+        assert!(!exported("").contains("client-cert"));
     }
 
     #[test]

@@ -45,6 +45,8 @@ fn names() -> Vec<String> {
         "X-Forwarded-Host",
         "X-Forwarded-Ssl",
         "Forwarded",
+        "X-Real-Ip",
+        "X-Real-Ips",
         "Tailscale-User-Login",
         "Oidc-Claim-Sub",
         "X-Ms-Client-Principal",

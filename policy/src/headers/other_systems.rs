@@ -114,34 +114,35 @@ pub(super) const USUAL: [&str; 30] = [
     "X-Script-Name",
 ];
 
-/// The second word of the names that only proxies say (`X-Forwarded-…`), without its first letter, which
-/// is looked at before.
-const PROXIES: &str = "orwarded";
-
 /// The patterns of [`is_alias_of_proxies`], without regard to case.
-pub(super) const PROXIES_ALIASES: [&str; 3] = [
+pub(super) const PROXIES_ALIASES: [&str; 5] = [
     "x[^a-z0-9-]forwarded[^a-z0-9]",
     "x-forwarded[^a-z0-9-]",
     "x-forwarded-.*[^a-z0-9-]",
+    "x[^a-z0-9-]real[^a-z0-9]ip$",
+    "x-real[^a-z0-9-]ip$",
 ];
 
 /// Returns whether a name is one of those that only proxies say, in a spelling in which none does:
 /// `X.Forwarded.Prefix`. Traefik's entry points look for `-` and `_` alone, and some servers read every
 /// such character as `_`.
 pub(super) fn is_alias_of_proxies(name: &[u8]) -> bool {
+    const FAMILY: &str = "x-forwarded-";
     // The third character rules most names out.
-    let [first, second, b'f' | b'F', rest @ ..] = name else {
-        return false;
+    let is_proxies = match name {
+        [b'x' | b'X', _, b'f' | b'F', ..] => name
+            .get(..FAMILY.len())
+            .is_some_and(|start| same_folded(start, FAMILY)),
+        [b'x' | b'X', _, b'r' | b'R', ..] => same_folded(name, "x-real-ip"),
+        _ => false,
     };
-    let is_sign = |byte: &u8| !byte.is_ascii_alphanumeric();
-    let Some((word, [after, ..])) = rest.split_at_checked(PROXIES.len()) else {
-        return false;
-    };
-    matches!(first, b'x' | b'X')
-        && is_sign(second)
-        && is_sign(after)
-        && name.iter().any(|byte| is_sign(byte) && *byte != b'-')
-        && word.eq_ignore_ascii_case(PROXIES.as_bytes())
+    is_proxies && !is_canonical(name)
+}
+
+/// Returns whether a name has no other sign than `-`.
+pub(super) fn is_canonical(name: &[u8]) -> bool {
+    name.iter()
+        .all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-')
 }
 
 /// The shapes of [`NAMES`].
@@ -174,8 +175,12 @@ const HEADS: [u32; 32] = {
 /// Returns whether a header of this name is one of [`NAMES`] in some spelling; those of methods
 /// `with_methods` alone.
 pub(super) fn is_name(name: &[u8], with_methods: bool) -> bool {
-    // All begin with one of these, unlike `Cache-Control`, whose shape is that of one of them.
-    if !matches!(name, [b'x' | b'X' | b's' | b'S' | b'f' | b'F', ..]) {
+    // All begin like this, unlike `Cache-Control` and `Sec-Fetch-Mode`, whose shapes are those of some.
+    let may_be = matches!(
+        name,
+        [b'x' | b'X', ..] | [b's' | b'S', b'c' | b'C', ..] | [b'f' | b'F', b'o' | b'O', ..]
+    );
+    if !may_be {
         return false;
     }
     names(with_methods).any(|own| same_folded(name, own))

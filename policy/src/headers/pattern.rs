@@ -37,8 +37,26 @@ impl HeaderRules {
             }
         }
         parts.extend(exact);
+        for kept in &self.pass_through {
+            parts.extend(aliases(kept.as_str()).filter(|_| self.owns_alias_of(kept)));
+        }
         format!("(?i)^({})", parts.join("|"))
     }
+
+    /// Returns whether [`Self::owns`] has a name in other spellings than that one.
+    fn owns_alias_of(&self, name: &HeaderName) -> bool {
+        self.owns(name.as_str().replace('-', "_").as_bytes())
+    }
+}
+
+/// Returns patterns of the spellings of a name in which another sign stands for some `-`.
+fn aliases(name: &str) -> impl Iterator<Item = String> {
+    name.match_indices('-').map(|(at, sign)| {
+        let (start, rest) = name.split_at(at);
+        let start = start.to_ascii_lowercase();
+        let rest = spelled(rest.strip_prefix(sign).unwrap_or(rest));
+        format!("{start}[^a-z0-9-]{rest}$")
+    })
 }
 
 /// Adds patterns of all names that begin like this, but not of these.

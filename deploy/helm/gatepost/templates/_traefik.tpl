@@ -119,7 +119,15 @@ The pattern has the headers of other systems too, whatever `headers.preset` is, 
 {{- $kept = append $kept (lower . | replace "-" ".") -}}
 {{- end -}}
 {{- /* What only proxies say, in a spelling in which none does: Traefik's entry points know `-` and `_` alone. */ -}}
-{{- $families := list "x[^a-z0-9-]forwarded[^a-z0-9]" "x-forwarded[^a-z0-9-]" "x-forwarded-.*[^a-z0-9-]" -}}
+{{- $families := list "x[^a-z0-9-]forwarded[^a-z0-9]" "x-forwarded[^a-z0-9-]" "x-forwarded-.*[^a-z0-9-]" "x[^a-z0-9-]real[^a-z0-9]ip$" "x-real[^a-z0-9-]ip$" -}}
+{{- /* A kept name in other spellings than that one, which the proxy in front overwrites. */ -}}
+{{- range $kept -}}
+{{- $words := splitList "." . -}}
+{{- range $at := until (sub (len $words) 1 | int) -}}
+{{- $next := add1 $at | int -}}
+{{- $families = append $families (printf "%s[^a-z0-9-]%s$" (slice $words 0 $next | join "-") (slice $words $next | join "[^a-z0-9]")) -}}
+{{- end -}}
+{{- end -}}
 {{- range $family := list "x.gatepost." "remote." "x.remote." "x.webauth." "x.authentik." "x.auth.request." "x.authenticated." "x.vouch." "x.pomerium." "x.goog.authenticated.user." "x.goog.iap." "x.ms.client.principal." "x.ms.token." "x.amzn.oidc." "x.consumer." "x.credential." "cf.access." "tailscale.user." "oidc." -}}
 {{- $inside := list -}}
 {{- range $kept -}}

@@ -56,6 +56,9 @@ const HOSTILE: &[&str] = &[
     "/./../../\\evil.example",
     "\\evil.example",
     "/\\\\evil.example",
+    "/..//evil.example",
+    "/a/..//evil.example",
+    "/%2e%2e//evil.example",
     // Bytes that browsers drop or trim.
     "/\t/evil.example",
     "/\n/evil.example",
