@@ -22,9 +22,9 @@ const COUNTS: &[(&str, u64)] = &[
     ("first time, 200 groups", 387_623),
     ("seen before, an assertion", 11_500),
     ("first time, an assertion", 151_000),
-    ("forged", 103_811),
-    ("no cookie", 47_173),
-    ("names of ours to remove", 52_099),
+    ("forged", 101_386),
+    ("no cookie", 44_748),
+    ("names of ours to remove", 49_566),
 ];
 
 /// What a request of a known session may take at most where there are ten rules.

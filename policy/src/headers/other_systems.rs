@@ -128,19 +128,18 @@ pub(super) const PROXIES_ALIASES: [&str; 5] = [
 /// such character as `_`.
 pub(super) fn is_alias_of_proxies(name: &[u8]) -> bool {
     const FAMILY: &str = "x-forwarded-";
-    // The third character rules most names out.
-    let is_proxies = match name {
-        [b'x' | b'X', _, b'f' | b'F', ..] => name
+    // The third character rules most names out, and the signs those of Traefik's own.
+    match name {
+        [b'x' | b'X', _, b'f' | b'F', ..] if !is_canonical(name) => name
             .get(..FAMILY.len())
             .is_some_and(|start| same_folded(start, FAMILY)),
-        [b'x' | b'X', _, b'r' | b'R', ..] => same_folded(name, "x-real-ip"),
+        [b'x' | b'X', _, b'r' | b'R', ..] if !is_canonical(name) => same_folded(name, "x-real-ip"),
         _ => false,
-    };
-    is_proxies && !is_canonical(name)
+    }
 }
 
 /// Returns whether a name has no other sign than `-`.
-pub(super) fn is_canonical(name: &[u8]) -> bool {
+fn is_canonical(name: &[u8]) -> bool {
     name.iter()
         .all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-')
 }
