@@ -18,6 +18,7 @@ mod arm64;
 mod authentik;
 mod chart;
 mod demo;
+mod exported;
 mod health;
 mod labels;
 mod package;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
     suite.run(&[
         demo::TESTS,
         labels::TESTS,
+        exported::TESTS,
         health::TESTS,
         arm64::TESTS,
         authentik::TESTS,

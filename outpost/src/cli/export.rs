@@ -147,7 +147,18 @@ fn render(
     };
     let text = match form {
         Form::Traefik => serde_saphyr::to_string(&dynamic())?,
-        Form::Compose => serde_saphyr::to_string(&compose::services(&settings, &dynamic()))?,
+        Form::Compose => {
+            let dynamic = dynamic();
+            if let Some(transports) = compose::transports(&dynamic) {
+                advice.push(format!(
+                    "Traefik has no route to an upstream with `https` until a file of its file provider \
+                     (`--providers.file.filename=…`) has these, which labels cannot say; add `rootCAs: \
+                     [FILE]` where a private authority has signed the certificate:\n{}",
+                    serde_saphyr::to_string(&transports)?.trim_end()
+                ));
+            }
+            serde_saphyr::to_string(&compose::services(&settings, &dynamic))?
+        }
         Form::Kubernetes => {
             let export = kubernetes::objects(&dynamic(), namespace)?;
             advice = export.advice;

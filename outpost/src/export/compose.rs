@@ -29,6 +29,11 @@ pub fn services(settings: &TraefikSettings, dynamic: &Value) -> Value {
         label(&host_of(&url), format!("{at}.port"), port);
         if url.scheme() == "https" {
             label(&host_of(&url), format!("{at}.scheme"), "https".to_owned());
+            label(
+                &host_of(&url),
+                format!("traefik.http.services.{name}.loadbalancer.serverstransport"),
+                format!("{name}@file"),
+            );
         }
     }
     for (name, router) in entries(dynamic, "routers") {
@@ -52,6 +57,19 @@ pub fn services(settings: &TraefikSettings, dynamic: &Value) -> Value {
         }
     }
     json!({"services": services})
+}
+
+/// Returns what Traefik's file provider has to have beside these labels, if anything: a ServersTransport for
+/// each service with `https`. Traefik connects to the address of a container, which no certificate has, and
+/// no label can say which name is in the certificate, or which authority has signed it.
+pub fn transports(dynamic: &Value) -> Option<Value> {
+    let transports: Map<String, Value> = entries(dynamic, "services")
+        .filter_map(|(name, service)| {
+            let url = server(service).filter(|url| url.scheme() == "https")?;
+            Some((name.clone(), json!({"serverName": url.host_str()?})))
+        })
+        .collect();
+    (!transports.is_empty()).then(|| json!({"http": {"serversTransports": transports}}))
 }
 
 /// Returns every leaf of a value with its path, in the form of labels: lists with commas, those of

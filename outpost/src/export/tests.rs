@@ -2,7 +2,7 @@
 
 use gatepost_policy::{HeaderName, HeaderRules, HeaderSettings, Preset};
 use regex::Regex;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::traefik::dynamic_configuration;
 use crate::config::Config;
@@ -151,4 +151,33 @@ applications:
         let is_shared = matches!(name, "Cookie" | "Authorization");
         assert!(is_shared || pattern.is_match(name), "{name}");
     }
+}
+
+/// Traefik connects to a container's address, which is in no certificate.
+#[test]
+fn labels_for_an_https_upstream_name_a_transport_that_says_whose_certificate_it_is() {
+    let text = "
+keys: ['a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=']
+providers: [{name: main, issuer: 'https://id.example.com', clientId: g}]
+traefik: {outpostUrl: 'http://outpost:9000'}
+applications:
+  - {name: wiki, externalUrl: https://wiki.example.com, upstream: 'https://wiki:8443'}
+  - {name: chat, externalUrl: https://chat.example.com, upstream: 'http://chat'}
+";
+    let config = Config::parse(text, []).expect("right");
+    let settings = config.traefik.as_ref().expect("configured");
+    let (applications, of_all) = (&config.applications, config.device_bound);
+    let (brand, proxies) = (&config.brand, &config.trusted_proxies);
+    let served = dynamic_configuration(applications, settings, brand, of_all, proxies);
+    let labels = super::compose::services(settings, &served);
+    let transport = "traefik.http.services.gatepost-wiki.loadbalancer.serverstransport";
+    assert_eq!(
+        labels["services"]["wiki"]["labels"][transport],
+        "gatepost-wiki@file"
+    );
+    let of_chat = labels["services"]["chat"]["labels"].to_string();
+    assert!(!of_chat.contains("serverstransport"), "{of_chat}");
+    let transports =
+        json!({"http": {"serversTransports": {"gatepost-wiki": {"serverName": "wiki"}}}});
+    assert_eq!(super::compose::transports(&served), Some(transports));
 }
