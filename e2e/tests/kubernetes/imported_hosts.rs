@@ -11,7 +11,7 @@ use gatepost_e2e::{Client, Site, until};
 use reqwest::{Method, StatusCode, Url};
 use serde_json::{Value, json};
 
-use crate::ingresses::{Annotation, import, ingress, list_of};
+use crate::ingresses::{Annotation, applications, import, ingress, list_of};
 use crate::served::{INGRESS_NGINX, PLUGIN, gateway, objects_of, serve};
 use crate::{Test, checks};
 
@@ -222,22 +222,6 @@ fn printed(to: &str, objects: &[Value]) -> Result<String> {
     let (text, complained) = (imported.text, imported.complained);
     ensure!(text.contains("applications:"), "{text}{complained}");
     Ok(text.replace("CHANGE-ME", "staff"))
-}
-
-/// The applications that the text names for the outpost, at the addresses of a site.
-fn applications(text: &str) -> Result<Vec<Value>> {
-    let lines = text.lines().filter_map(|line| line.strip_prefix("# "));
-    let lines = lines.skip_while(|line| *line != "applications:");
-    let lines: Vec<&str> = lines.collect();
-    let mut config: Value = serde_saphyr::from_str(&lines.join("\n"))?;
-    let applications = config["applications"].as_array_mut();
-    let applications = applications.context("applications")?;
-    for application in &mut *applications {
-        let host = application["name"].as_str().context("a name")?;
-        application["externalUrl"] = format!("http://{host}:8080").into();
-        application["mode"] = "single".into();
-    }
-    Ok(std::mem::take(applications))
 }
 
 fn protected(cluster: &Cluster, config: &str, further: &[&str], to: &str) -> Result<()> {

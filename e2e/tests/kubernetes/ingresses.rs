@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use gatepost_e2e::built;
 use serde_json::{Map, Value, json};
 
@@ -65,4 +65,20 @@ pub(crate) fn import(arguments: &[&str], text: &str) -> Result<Imported> {
         complained: String::from_utf8_lossy(&output.stderr).into_owned(),
         whole: output.status.success(),
     })
+}
+
+/// The applications that the text names for the outpost, at the addresses of a site.
+pub(crate) fn applications(text: &str) -> Result<Vec<Value>> {
+    let lines = text.lines().filter_map(|line| line.strip_prefix("# "));
+    let lines = lines.skip_while(|line| *line != "applications:");
+    let lines: Vec<&str> = lines.collect();
+    let mut config: Value = serde_saphyr::from_str(&lines.join("\n"))?;
+    let applications = config["applications"].as_array_mut();
+    let applications = applications.context("applications")?;
+    for application in &mut *applications {
+        let host = application["name"].as_str().context("a name")?;
+        application["externalUrl"] = format!("http://{host}:8080").into();
+        application["mode"] = "single".into();
+    }
+    Ok(std::mem::take(applications))
 }

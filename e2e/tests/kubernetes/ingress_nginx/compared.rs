@@ -1,20 +1,21 @@
 //! nginx, as the real controller configures it, and Traefik, as `gatepost import` does, for the same
 //! Ingresses and the same requests: what nginx keeps from an application, Traefik keeps too.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use gatepost_e2e::clients::raw_http1::RawConnection;
 use gatepost_e2e::cluster::Cluster;
-use gatepost_e2e::{Client, ports, until};
+use gatepost_e2e::{Client, Site, ports, until};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::rows::{AUTH_URL, ROWS, Row};
 use super::{needs_the_controller, serve};
 use crate::checks;
-use crate::ingresses::{import, list_of};
-use crate::served::{PLUGIN, objects_of, traefik};
+use crate::ingresses::{applications, import, list_of};
+use crate::served::{FORWARD_AUTH, INGRESS_NGINX, PLUGIN, gateway, lay_out, objects_of, traefik};
 
 /// How long a proxy on a busy machine may take to read what is in the cluster.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -22,53 +23,187 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// What the application answers.
 const OK: u16 = 200;
 
-/// A request, and its status at nginx.
+/// What `gatepost import` prints, with what Traefik needs for it.
+struct Form {
+    to: &'static str,
+    arguments: &'static [&'static str],
+    config: &'static str,
+    further: &'static [&'static str],
+}
+
+const FORMS: [Form; 4] = [
+    Form {
+        to: "crds",
+        arguments: &[],
+        config: PLUGIN,
+        further: &[],
+    },
+    Form {
+        to: "crds",
+        arguments: &["--forward-auth"],
+        config: FORWARD_AUTH,
+        further: &[],
+    },
+    Form {
+        to: "gateway",
+        arguments: &[],
+        config: PLUGIN,
+        further: &["kubernetesGateway"],
+    },
+    Form {
+        to: "traefik-annotations",
+        arguments: &[],
+        config: INGRESS_NGINX,
+        further: &[],
+    },
+];
+
+/// An application: its name, and the path that it got.
+type Reached = (&'static str, String);
+
+/// A request at Traefik.
 struct Asked {
+    form: &'static Form,
     row: &'static Row,
     path: String,
-    at_nginx: u16,
+    reached: Option<Reached>,
 }
 
 pub(super) fn traefik_opens_nothing(cluster: &Cluster) -> Result<()> {
     needs_the_controller()?;
+    let printed = FORMS.iter().map(printed).collect::<Result<Vec<_>>>()?;
+    let mut asked = Vec::new();
+    for (form, text) in FORMS.iter().zip(&printed) {
+        let name = format!("{} {}", form.to, form.arguments.join(" "));
+        asked.extend(by_traefik(cluster, form, text).context(name)?);
+    }
     let site = checks::site("deploy/outpost/domain.yaml").start()?;
-    let mut before: Vec<Value> = ROWS.iter().flat_map(Row::ingresses).collect();
-    before.push(config_map());
-    let list = list_of(&before);
-
-    let nginx = site.ports().extra;
-    let _nginx = serve(cluster, &site, before, nginx, &[])?;
+    let nginx = site.ports().web;
+    let _nginx = serve(cluster, &site, before(), nginx, &[])?;
     for row in ROWS {
         until(row.name, LIMIT, || {
             let status = status(nginx, row, row.protected);
             Ok(status.is_ok_and(|it| it == row.at_nginx).then_some(()))
         })?;
-    }
-    let mut asked = Vec::new();
-    for row in ROWS {
-        for path in row.paths.iter().flat_map(|path| spellings(path)) {
-            let at_nginx = status(nginx, row, &path)?;
-            asked.push(Asked {
-                row,
-                path,
-                at_nginx,
-            });
+        for path in row.open {
+            let status = status(nginx, row, path)?;
+            ensure!(status == OK, "{}: {path}: {status} at nginx", row.name);
         }
     }
-
-    let text = import(&["--to", "crds"], &list)?.text;
-    for row in ROWS {
-        let is_refused = text.contains(&format!("\n# - {}: ", row.host()));
-        ensure!(is_refused == row.refused, "{}: {text}", row.name);
+    let mut known = BTreeMap::new();
+    let mut at_nginx = |row: &Row, path: &str| -> Result<Option<&'static str>> {
+        let key = (row.name, path.to_owned());
+        if let Some(app) = known.get(&key) {
+            return Ok(*app);
+        }
+        let app = reached(&site, || status(nginx, row, path))?.map(|(app, _)| app);
+        known.insert(key, app);
+        Ok(app)
+    };
+    let mut opened = Vec::new();
+    for form in &FORMS {
+        let (mut closed, mut both, mut neither) = (0, 0, 0);
+        for it in asked.iter().filter(|it| std::ptr::eq(it.form, form)) {
+            let before = at_nginx(it.row, &it.path)?;
+            let Some((app, seen)) = &it.reached else {
+                match before {
+                    Some(_) => closed += 1,
+                    None => neither += 1,
+                }
+                continue;
+            };
+            // Traefik tidies a path before it chooses a route, and hands on what it chose by. That may be
+            // a path that is open at nginx too: `/hook/x/..` is `/hook`, not `/hook/`; `/../hook` is,
+            // where nginx answers 400.
+            if before == Some(app) || at_nginx(it.row, seen)? == Some(app) {
+                both += 1;
+                continue;
+            }
+            opened.push(format!(
+                "{} {:?}: {}: {}: `{app}` got `{seen}`, and by nginx {before:?}",
+                form.to, form.arguments, it.row.name, it.path
+            ));
+        }
+        eprintln!(
+            "{} {:?}: {both} requests reach the application by both, {closed} by nginx alone, {neither} by \
+             neither",
+            form.to, form.arguments
+        );
     }
-    let _after = cluster.apply(objects_of(&text)?)?;
+    ensure!(opened.is_empty(), "open at Traefik:\n{}", opened.join("\n"));
+    Ok(())
+}
+
+/// Returns the Ingresses of all hosts, and what protects them.
+fn before() -> Vec<Value> {
+    let mut objects: Vec<Value> = ROWS.iter().flat_map(Row::ingresses).collect();
+    objects.push(config_map());
+    objects
+}
+
+/// Returns the application that got this request, if one did.
+fn reached(site: &Site, send: impl Fn() -> Result<u16>) -> Result<Option<Reached>> {
+    let counts = || (site.wiki().len(), site.files().len());
+    let (wiki, files) = counts();
+    let status = send()?;
+    let (name, seen) = match counts() {
+        (now, _) if now > wiki => ("wiki", site.wiki()),
+        (_, now) if now > files => ("files", site.files()),
+        _ => {
+            ensure!(status != OK, "no application answered");
+            return Ok(None);
+        }
+    };
+    let seen = seen.last().context("a request")?;
+    Ok(Some((name, seen.uri.clone())))
+}
+
+/// Returns what the import prints in this form, which refuses what the rows say.
+fn printed(form: &Form) -> Result<String> {
+    let arguments = [&["--to", form.to], form.arguments].concat();
+    let mut objects = before();
+    // The other forms refuse every host that it includes.
+    objects.retain(|it| form.to == "crds" || it["metadata"]["name"] != "wildcard-0");
+    let text = import(&arguments, &list_of(&objects))?.text;
+    let is_refused = |row: &&Row| text.contains(&format!("\n# - {}: ", row.host()));
+    let refused: Vec<&str> = ROWS.iter().filter(is_refused).map(|row| row.name).collect();
+    let is_expected =
+        |row: &&Row| row.is_refused(form.to) && (form.to == "crds" || row.name != "*");
+    let expected: Vec<&str> = ROWS
+        .iter()
+        .filter(is_expected)
+        .map(|row| row.name)
+        .collect();
+    assert_eq!(refused, expected, "{}: {text}", form.to);
+    Ok(text)
+}
+
+/// Sends the requests for all hosts to Traefik, which has what this form prints.
+fn by_traefik(cluster: &Cluster, form: &'static Form, text: &str) -> Result<Vec<Asked>> {
+    let mut rows: Vec<&'static Row> = ROWS.iter().collect();
+    rows.retain(|row| !row.is_refused(form.to));
+    // The outpost's applications are at plain http here.
+    rows.retain(|row| !row.tls || form.config != FORWARD_AUTH);
+    let site = checks::site("deploy/outpost/single.yaml")
+        .further_applications(applications(text)?)
+        .start()?;
+    let mut objects = objects_of(text)?;
+    // The printed Ingresses take the place of those that are there.
+    let _replaced = match form.config == INGRESS_NGINX {
+        true => Some(cluster.apply(rows.iter().flat_map(|row| row.ingresses()).collect())?),
+        false => None,
+    };
+    if !form.further.is_empty() {
+        objects.extend(gateway()?);
+    }
+    let _laid_out = lay_out(cluster, &site, objects)?;
     let secure = ports::free()?;
     let entry =
         json!({ "entryPoints": { "websecure": { "address": format!("127.0.0.1:{secure}") } } });
-    let _traefik = traefik(cluster, &site, (PLUGIN, &entry), &[])?.start(&[])?;
+    let _traefik = traefik(cluster, &site, (form.config, &entry), form.further)?.start(&[])?;
     let web = site.ports().web;
     let at_traefik = |row: &Row, path: &str| -> Result<u16> {
-        if !row.tls {
+        if !row.tls || form.to != "crds" {
             return status(web, row, path);
         }
         let url = format!("https://{}:{secure}{path}", row.host()).parse()?;
@@ -78,49 +213,26 @@ pub(super) fn traefik_opens_nothing(cluster: &Cluster) -> Result<()> {
             .status()
             .as_u16())
     };
-    for row in ROWS.iter().filter(|row| !row.refused) {
+    let mut asked = Vec::new();
+    for row in rows {
         until(row.name, LIMIT, || {
             let status = at_traefik(row, row.protected);
             Ok(status.is_ok_and(|it| it == row.at_traefik).then_some(()))
         })?;
-    }
-    let mut opened = Vec::new();
-    let (mut closed, mut both) = (0, 0);
-    for Asked {
-        row,
-        path,
-        at_nginx,
-    } in &asked
-    {
-        let is_open = at_traefik(row, path)? == OK;
-        let seen = site.wiki().last().map(|seen| seen.uri.clone());
-        match (*at_nginx, is_open) {
-            (OK, true) => both += 1,
-            (OK, false) => closed += 1,
-            (_, false) => {}
-            // Traefik tidies a path before it chooses a route, and hands on what it chose by. That may
-            // be a path that is open at nginx too: `/hook/x/..` is `/hook`, not `/hook/`; `/../hook` is,
-            // where nginx answers 400.
-            (at_nginx, true) => {
-                let seen = seen.context("the application was asked")?;
-                if status(nginx, row, &seen)? != OK {
-                    opened.push(format!("{}: {path}: {at_nginx} at nginx", row.name));
-                }
-            }
-        }
-    }
-    eprintln!(
-        "{} requests: {both} reach the application by both, {closed} by nginx alone",
-        asked.len()
-    );
-    ensure!(opened.is_empty(), "open at Traefik:\n{}", opened.join("\n"));
-    for row in ROWS.iter().filter(|row| !row.refused) {
         for path in row.open {
-            let status = (status(nginx, row, path)?, at_traefik(row, path)?);
-            ensure!(status == (OK, OK), "{}: {path}: {status:?}", row.name);
+            let status = at_traefik(row, path)?;
+            ensure!(status == OK, "{}: {path}: {status}", row.name);
+        }
+        for path in row.paths.iter().flat_map(|path| spellings(path)) {
+            asked.push(Asked {
+                form,
+                row,
+                reached: reached(&site, || at_traefik(row, &path))?,
+                path,
+            });
         }
     }
-    Ok(())
+    Ok(asked)
 }
 
 /// Protects every Ingress that does not say otherwise.

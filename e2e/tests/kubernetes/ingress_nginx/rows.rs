@@ -8,7 +8,8 @@ use crate::ingresses::{Annotation, ingress};
 pub(super) const AUTH_URL: &str =
     "http://gatepost.gatepost.svc.cluster.local:9000/akprox/auth?nginx";
 
-/// A host with its Ingresses. The controller protects what does not say [`OPEN`].
+/// A host with its Ingresses. The controller protects what does not say [`OPEN`], and leads to another
+/// application.
 pub(super) struct Row {
     pub(super) name: &'static str,
     parts: &'static [Part],
@@ -23,12 +24,17 @@ pub(super) struct Row {
     /// Those that are open at both.
     pub(super) open: &'static [&'static str],
     pub(super) tls: bool,
-    /// Whether the import refuses the host.
-    pub(super) refused: bool,
+    /// The forms in which the import refuses the host.
+    refused: &'static [&'static str],
 }
 
 /// An Ingress: its path, type of path, and annotations.
 type Part = (&'static str, &'static str, &'static [Annotation]);
+
+const ALL: [&str; 3] = ["crds", "gateway", "traefik-annotations"];
+/// Routes of these forms have no priorities.
+const WITHOUT_PRIORITIES: [&str; 2] = ["gateway", "traefik-annotations"];
+const ANNOTATIONS: [&str; 1] = ["traefik-annotations"];
 
 const OPEN: Annotation = ("enable-global-auth", "false");
 const AUTH: Annotation = ("auth-url", AUTH_URL);
@@ -44,7 +50,7 @@ const ROW: Row = Row {
     at_traefik: 401,
     open: &[],
     tls: false,
-    refused: false,
+    refused: &[],
 };
 
 pub(super) const ROWS: &[Row] = &[
@@ -80,6 +86,7 @@ pub(super) const ROWS: &[Row] = &[
         paths: &["/api", "/api/admin", "/api/admin/x", "/x", "/x/y"],
         protected: "/api/admin",
         open: &["/api/x", "/x"],
+        refused: &ANNOTATIONS,
         ..ROW
     },
     Row {
@@ -93,6 +100,7 @@ pub(super) const ROWS: &[Row] = &[
         paths: &["/a", "/a/x", "/b", "/b/x"],
         protected: "/a",
         open: &["/a/x", "/b/x"],
+        refused: &ANNOTATIONS,
         ..ROW
     },
     Row {
@@ -118,6 +126,7 @@ pub(super) const ROWS: &[Row] = &[
         ],
         protected: "/admin",
         open: &["/", "/static/x"],
+        refused: &ANNOTATIONS,
         ..ROW
     },
     Row {
@@ -161,6 +170,7 @@ pub(super) const ROWS: &[Row] = &[
         paths: &["/app/x", "/open", "/open/x", "/open/app/x", "/opened"],
         protected: "/app/x",
         open: &["/open/x"],
+        refused: &ANNOTATIONS,
         ..ROW
     },
     Row {
@@ -168,6 +178,7 @@ pub(super) const ROWS: &[Row] = &[
         parts: &[("/", "Prefix", &[]), ("/hook", "Exact", &[OPEN])],
         paths: &["/", "/hook", "/hook/x"],
         open: &["/hook"],
+        refused: &ANNOTATIONS,
         ..ROW
     },
     Row {
@@ -209,6 +220,7 @@ pub(super) const ROWS: &[Row] = &[
         at_nginx: 403,
         at_traefik: 403,
         open: &["/", "/exact/x"],
+        refused: &WITHOUT_PRIORITIES,
         ..ROW
     },
     Row {
@@ -247,6 +259,116 @@ pub(super) const ROWS: &[Row] = &[
         ],
         paths: &["/", "/open", "http://alias.example.localhost/"],
         open: &["/open"],
+        refused: &ANNOTATIONS,
+        ..ROW
+    },
+    // To Traefik, the rules of an Ingress with other names are longer.
+    Row {
+        name: "alias-of-the-open-part",
+        parts: &[
+            (
+                "/",
+                "Prefix",
+                &[OPEN, ("server-alias", "open-alias.example.localhost")],
+            ),
+            ("/admin", "Prefix", &[AUTH]),
+        ],
+        paths: &[
+            "/",
+            "/admin",
+            "/admin/x",
+            "http://open-alias.example.localhost/admin",
+        ],
+        protected: "/admin",
+        open: &["/"],
+        refused: &ANNOTATIONS,
+        ..ROW
+    },
+    Row {
+        name: "redirect-regex",
+        parts: &[
+            ("/", "Prefix", &[AUTH]),
+            (
+                "/old/(.*)",
+                "ImplementationSpecific",
+                &[
+                    OPEN,
+                    REGEX,
+                    ("permanent-redirect", "https://elsewhere.example"),
+                ],
+            ),
+        ],
+        paths: &["/", "/old/x", "/old/"],
+        ..ROW
+    },
+    Row {
+        name: "www",
+        parts: &[
+            ("/", "Prefix", &[AUTH, ("from-to-www-redirect", "true")]),
+            ("/open", "Prefix", &[OPEN]),
+        ],
+        paths: &["/", "/open", "http://www.www.example.localhost/open"],
+        open: &["/open"],
+        ..ROW
+    },
+    Row {
+        name: "errors",
+        parts: &[
+            (
+                "/",
+                "Prefix",
+                &[
+                    AUTH,
+                    ("custom-http-errors", "404,503"),
+                    ("default-backend", "files"),
+                ],
+            ),
+            ("/open", "Prefix", &[OPEN]),
+        ],
+        paths: &["/", "/x", "/open"],
+        open: &["/open"],
+        ..ROW
+    },
+    Row {
+        name: "prefix",
+        parts: &[
+            (
+                "/app(/|$)(.*)",
+                "ImplementationSpecific",
+                &[
+                    AUTH,
+                    ("rewrite-target", "/$2"),
+                    ("x-forwarded-prefix", "/app"),
+                ],
+            ),
+            ("/open(.*)", "ImplementationSpecific", &[OPEN, REGEX]),
+        ],
+        paths: &["/app", "/app/x", "/app/open", "/open", "/open/x"],
+        protected: "/app/x",
+        open: &["/open/x"],
+        refused: &ANNOTATIONS,
+        ..ROW
+    },
+    Row {
+        name: "satisfy-alone",
+        parts: &[("/", "Prefix", &[AUTH, ("satisfy", "any")])],
+        paths: &["/", "/x"],
+        ..ROW
+    },
+    // Who comes from one of the addresses needs no session.
+    Row {
+        name: "satisfy-addresses",
+        parts: &[(
+            "/",
+            "Prefix",
+            &[
+                AUTH,
+                ("satisfy", "any"),
+                ("whitelist-source-range", "192.0.2.0/24"),
+            ],
+        )],
+        paths: &["/", "/x"],
+        refused: &ALL,
         ..ROW
     },
     Row {
@@ -288,7 +410,7 @@ pub(super) const ROWS: &[Row] = &[
         name: "*",
         parts: &[("/", "Prefix", &[AUTH])],
         paths: &["/", "/x"],
-        refused: true,
+        refused: &ALL,
         ..ROW
     },
     Row {
@@ -302,7 +424,7 @@ pub(super) const ROWS: &[Row] = &[
             ),
         ],
         paths: &["/", "/x"],
-        refused: true,
+        refused: &ALL,
         ..ROW
     },
 ];
@@ -310,6 +432,11 @@ pub(super) const ROWS: &[Row] = &[
 impl Row {
     pub(super) fn host(&self) -> String {
         format!("{}.example.localhost", self.name)
+    }
+
+    /// Returns whether the import refuses the host in this form.
+    pub(super) fn is_refused(&self, form: &str) -> bool {
+        self.refused.contains(&form)
     }
 
     /// Returns the host that clients ask.
@@ -328,6 +455,10 @@ impl Row {
         let further: Map<String, Value> = serde_json::from_str(self.spec).expect("JSON");
         let spec = object["spec"].as_object_mut();
         spec.expect("an object").extend(further);
+        if own.contains(&OPEN) {
+            let path = &mut object["spec"]["rules"][0]["http"]["paths"][0];
+            path["backend"]["service"]["name"] = "files".into();
+        }
         object
     }
 }

@@ -299,15 +299,8 @@ pub(super) fn notes(ingress: &Ingress, form: Form) -> Vec<String> {
             notes.push(format!("{key}: {note}"));
         }
     }
-    if ingress
-        .annotation("satisfy")
-        .is_some_and(|own| own.trim() == "any")
-    {
-        notes.push(
-            "satisfy: no equal: every user has to sign in, also where the address or the password was \
-             enough"
-                .to_owned(),
-        );
+    if ingress.set("satisfy").is_some_and(|own| own != "all") {
+        notes.push("satisfy: not needed: every user has to sign in".to_owned());
     }
     for key in ingress.nginx_keys() {
         if key == "satisfy" || EXTERNAL.iter().any(|(own, _)| *own == key) {

@@ -14,7 +14,7 @@ use super::host_plan::{HostPlan, Sorted, Verdict, differs};
 use super::ingress::{HttpPath, Ingress, PathType};
 use super::location::{Location, Reach, is_readable, rewrite};
 use super::order;
-use super::protection::{by_passwords, guard, service};
+use super::protection::{self, by_passwords, guard, service};
 use super::rules;
 use super::settings::{Form, Settings};
 
@@ -54,8 +54,12 @@ pub(super) fn verdict<'i>(
         {
             reasons.push(format!("{}: {reason}", ingress.title()));
         }
-        if let Err(reason) = addresses::of_ingress(ingress, &documents.controller) {
-            reasons.push(format!("{}: {reason}", ingress.title()));
+        match addresses::of_ingress(ingress, &documents.controller) {
+            Ok(addresses) => {
+                let reason = url.and_then(|_| protection::by_any(ingress, &addresses));
+                reasons.extend(reason.map(|it| format!("{}: {it}", ingress.title())));
+            }
+            Err(reason) => reasons.push(format!("{}: {reason}", ingress.title())),
         }
     }
     if !is_guarded {
@@ -85,7 +89,7 @@ pub(super) fn verdict<'i>(
     if !builder.reasons.is_empty() {
         return Verdict::Refused(builder.reasons);
     }
-    notes.extend(builder.check_together(&locations));
+    notes.extend(builder.check_together(&locations, &canaries));
     let rules = rules::of(&locations).unwrap_or_else(|reason| {
         builder.reasons.push(reason);
         Vec::new()
@@ -245,9 +249,6 @@ impl<'i> Builder<'_, 'i> {
 
     /// A path that only redirects reaches no application, so it is not open to one.
     fn close_redirects(&self, locations: &mut [Location<'i>]) {
-        if self.settings.form == Form::Annotations {
-            return;
-        }
         let gate = locations.iter().rev().find_map(|it| it.gate);
         for location in locations.iter_mut().filter(|it| it.gate.is_none()) {
             let redirects = ["permanent-redirect", "temporal-redirect"];
@@ -363,7 +364,7 @@ impl<'i> Builder<'_, 'i> {
     }
 
     /// Checks what the locations are beside each other, and returns a line for what is not as before.
-    fn check_together(&mut self, locations: &[Location<'i>]) -> Vec<String> {
+    fn check_together(&mut self, locations: &[Location<'i>], canaries: &[&Ingress]) -> Vec<String> {
         let form = self.settings.form;
         let has_addresses = locations.iter().any(|it| !it.addresses.is_empty());
         let mut notes = Vec::new();
@@ -423,6 +424,8 @@ impl<'i> Builder<'_, 'i> {
             self.reasons.push(reason);
         }
         if form == Form::Annotations {
+            self.reasons
+                .extend(order::by_other_than_paths(locations, canaries));
             let other = locations.iter().filter(|it| {
                 it.path.path_type == PathType::ImplementationSpecific
                     && matches!(&it.reach, Reach::Beginning(text) if !text.ends_with('/'))

@@ -1,6 +1,6 @@
 //! Whether Traefik chooses among the paths of a host as nginx does, where no priority can be written.
 
-use super::ingress::PathType;
+use super::ingress::{Ingress, PathType};
 use super::location::{Location, Reach};
 use super::settings::{Form, Settings};
 
@@ -38,6 +38,40 @@ pub(super) fn inverted(locations: &[Location<'_>], settings: &Settings) -> Optio
     None
 }
 
+/// Returns why Traefik's provider for the annotations chooses among the paths by more than their length.
+pub(super) fn by_other_than_paths(
+    locations: &[Location<'_>],
+    canaries: &[&Ingress],
+) -> Option<String> {
+    let (first, rest) = locations.split_first()?;
+    let has_others = |it: &&Location<'_>| it.ingress.set("server-alias").is_some();
+    if rest
+        .iter()
+        .any(|it| !std::ptr::eq(it.ingress, first.ingress))
+        && let Some(location) = locations.iter().find(has_others)
+    {
+        return Some(format!(
+            "{}: with `server-alias`, Traefik prefers its paths to those of the host's other Ingresses, \
+             however long they are: import with `--to crds`, or remove the annotation",
+            location.ingress.title()
+        ));
+    }
+    let by_client = |it: &&&Ingress| {
+        let keys = ["canary-by-header", "canary-by-cookie"];
+        keys.iter().any(|key| it.set(key).is_some())
+    };
+    let canary = canaries
+        .iter()
+        .find(by_client)
+        .filter(|_| !rest.is_empty())?;
+    Some(format!(
+        "{}: with `canary-by-header` or `canary-by-cookie`, a client that sends it gets this canary on \
+         other paths of the host too, since to Traefik its rule is the longest: remove the annotation, and \
+         give the canary a `canary-weight`",
+        canary.title()
+    ))
+}
+
 /// Returns by what Traefik chooses.
 fn weight(location: &Location<'_>, settings: &Settings) -> usize {
     if settings.form == Form::Gateway {
@@ -51,5 +85,9 @@ fn weight(location: &Location<'_>, settings: &Settings) -> usize {
         _ if text == "/" => Reach::Beginning(text),
         _ => Reach::Element(text),
     };
-    reach.rule().map_or(0, |rule| rule.len())
+    // Quoted as a text of Go.
+    let is_escaped = |c: char| matches!(c, '\\' | '"');
+    reach.rule().map_or(0, |rule| {
+        rule.len() + rule.chars().filter(|c| is_escaped(*c)).count()
+    })
 }

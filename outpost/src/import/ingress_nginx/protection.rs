@@ -36,6 +36,23 @@ pub(super) fn service<'i>(
     }
 }
 
+/// Returns why what is protected in several ways, one of which is enough, cannot be expressed.
+pub(super) fn by_any(ingress: &Ingress, addresses: &[String]) -> Option<String> {
+    let satisfy = ingress.set("satisfy").filter(|it| *it != "all")?;
+    let other = if !addresses.is_empty() {
+        "who comes from one of its addresses"
+    } else if ingress.set("auth-type").is_some() {
+        "who knows a password"
+    } else {
+        return None;
+    };
+    Some(format!(
+        "with `satisfy: {satisfy}`, nginx lets in {other} WITHOUT asking the service, and everybody else \
+         whom the service admits: to require both, remove `satisfy`; where the service is enough, remove \
+         the other too; then import again"
+    ))
+}
+
 /// Returns why the passwords of an Ingress cannot be expressed.
 pub(super) fn by_passwords(kind: &str, has_service: bool, settings: &Settings) -> Option<String> {
     if !has_service {

@@ -235,3 +235,66 @@ fn the_controllers_list_of_headers_holds_beside_an_ingresss_own() {
         assert!(text.contains(header), "{text}");
     }
 }
+
+#[test]
+fn one_of_two_ways_in_is_refused() {
+    let any = ("satisfy", "any");
+    let list = ("whitelist-source-range", "192.0.2.0/24");
+    let reasons = refused(&[part("wiki", &[URL, any, list], "/", "Prefix")], &FORMS);
+    assert!(reasons.contains("WITHOUT asking"), "{reasons}");
+    let annotations = [URL, any, ("auth-type", "basic")];
+    let reasons = refused(&[part("wiki", &annotations, "/", "Prefix")], &FORMS);
+    assert!(reasons.contains("WITHOUT asking"), "{reasons}");
+    for annotations in [&[URL, any][..], &[URL, list, ("satisfy", "all")]] {
+        let parts = [part("wiki", annotations, "/", "Prefix")];
+        assert_eq!(imported_all(&parts, Form::Crds).expressed, 1);
+    }
+}
+
+#[test]
+fn what_makes_traefiks_rules_longer_opens_no_other_path() {
+    let alias = ("server-alias", "other.example.com");
+    let parts = [
+        part("wiki", &[URL, alias], "/", "Prefix"),
+        part("open", &[], "/open", "Prefix"),
+    ];
+    let reasons = refused(&parts, &[Form::Annotations]);
+    assert!(reasons.contains("server-alias"), "{reasons}");
+    assert_eq!(imported_all(&parts[..1], Form::Annotations).expressed, 1);
+    for by in ["canary-by-header", "canary-by-cookie"] {
+        let parts = [
+            part("wiki", &[URL], "/", "Prefix"),
+            part("open", &[], "/open", "Prefix"),
+            part("beta", &[("canary", "true"), (by, "beta")], "/", "Prefix"),
+        ];
+        let reasons = refused(&parts, &[Form::Annotations]);
+        assert!(reasons.contains(by), "{reasons}");
+    }
+    // Two characters of a quoted rule for a backslash: longer than what is longer to nginx.
+    let kind = "ImplementationSpecific";
+    let parts = [
+        part("open", &[], "/public-text", kind),
+        part("wiki", &[URL, ("use-regex", "true")], r"/p\.b\.i\.c", kind),
+    ];
+    let reasons = refused(&parts, &[Form::Annotations]);
+    assert!(reasons.contains("nginx prefers"), "{reasons}");
+}
+
+#[test]
+fn a_path_that_only_redirects_is_open_to_no_application() {
+    let redirects = [
+        ("use-regex", "true"),
+        ("permanent-redirect", "https://e.org"),
+    ];
+    let parts = [
+        part("wiki", &[URL], "/", "Prefix"),
+        part("old", &redirects, "/old/(.*)", "ImplementationSpecific"),
+    ];
+    for form in FORMS {
+        let text = imported_all(&parts, form).text;
+        assert!(text.contains("applications:"), "{text}");
+        for public in ["public: true", r#""public":true"#] {
+            assert!(!text.contains(public), "{text}");
+        }
+    }
+}
