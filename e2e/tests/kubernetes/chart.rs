@@ -1,6 +1,7 @@
 //! The Helm chart: what it renders, on the real API server.
 
 pub(crate) mod keys;
+pub(crate) mod redis;
 pub(crate) mod sign_in;
 pub(crate) mod traefik_values;
 

@@ -62,6 +62,7 @@ fn main() -> ExitCode {
         annotations::TESTS,
         chart::TESTS,
         chart::keys::TESTS,
+        chart::redis::TESTS,
         chart::sign_in::TESTS,
         chart::traefik_values::TESTS,
         exported::TESTS,
