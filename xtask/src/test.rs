@@ -132,7 +132,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 }
 
 /// The most failed tests that run once more: where more fail, the machine was not the reason.
-const MOST_RUN_ALONE: usize = 5;
+const MOST_RUN_ALONE: usize = 10;
 
 /// Runs the checks, then the lanes of the other sections side by side, and then once more the few
 /// tests that failed and watch clocks: other lanes may have kept the machine busy. What passes then

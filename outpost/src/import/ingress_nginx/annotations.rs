@@ -18,8 +18,7 @@ pub(super) const EXTERNAL: &[(&str, &str)] = &[
     ("auth-response-headers", ""),
     (
         "auth-snippet",
-        "not taken over: what it let through without a session becomes `public`, and what it refused \
-         becomes a rule with `deny`",
+        "not taken over: what it let through without a session becomes `public`",
     ),
     ("auth-cache-key", "no equal: every request is decided on"),
     (
@@ -163,6 +162,7 @@ const BY_ANY_PREFIX: &[&str] = &[
     "allowlist-source-range",
     "auth-secret",
     "auth-signin",
+    "auth-snippet",
     "auth-tls-secret",
     "auth-type",
     "auth-url",
@@ -182,6 +182,20 @@ pub(super) fn value_for_traefik<'v>(ingress: &Ingress, key: &str, value: &'v str
         _ if ingress.says_no(key) => "false",
         _ => value,
     }
+}
+
+/// Returns whether a snippet of the location that asks the service refuses nothing, so that a request is
+/// refused no less without it: it only sets headers of the question, or consents.
+pub(super) fn only_lets_through(snippet: &str) -> bool {
+    let consents = |statement: &str| {
+        let status = statement.strip_prefix("return 2");
+        status.is_some_and(|rest| rest.len() == 2 && rest.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    snippet.split(';').map(str::trim).all(|statement| {
+        statement.is_empty()
+            || consents(statement)
+            || (statement.starts_with("proxy_set_header ") && !statement.contains(['{', '}', '\n']))
+    })
 }
 
 /// Returns why an Ingress is protected by something that is not taken over in any form, so that its
@@ -209,6 +223,15 @@ pub(super) fn protective(ingress: &Ingress) -> Option<String> {
                  move what it does elsewhere, remove it, and import again"
             ));
         }
+    }
+    if let Some(snippet) = ingress.set("auth-snippet")
+        && !only_lets_through(snippet)
+    {
+        return Some(
+            "`auth-snippet` may refuse requests, and this import does not read nginx's language: write \
+             rules with `deny` for what it refuses, remove it, and import again"
+                .to_owned(),
+        );
     }
     for key in ["denylist-source-range", "auth-tls-match-cn"] {
         if set(key) {

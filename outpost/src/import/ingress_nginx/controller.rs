@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::annotations::only_lets_through;
 use super::ingress::{is_no, is_yes};
 
 /// The controller's ConfigMap.
@@ -85,6 +86,10 @@ impl Controller {
             .collect();
         let may_be_on = |key: &&str| self.set(key).is_some_and(|value| !is_no(value));
         keys.extend(PROTECTIVE_UNLESS_NO.iter().copied().filter(may_be_on));
+        let snippet = self.set("global-auth-snippet");
+        if snippet.is_some_and(|snippet| !only_lets_through(snippet)) {
+            keys.push("global-auth-snippet");
+        }
         let reason = |key: &str| {
             format!(
                 "`{key}` of the ConfigMap {} protects every host, and has no equal here: do the same \
@@ -100,8 +105,7 @@ impl Controller {
         let mut notes = Vec::new();
         if self.set("global-auth-snippet").is_some() {
             notes.push(
-                "global-auth-snippet: not taken over: what it let through without a session becomes \
-                 `public`, and what it refused becomes a rule with `deny`"
+                "global-auth-snippet: not taken over: what it let through without a session becomes `public`"
                     .to_owned(),
             );
         }

@@ -120,9 +120,10 @@ fn every_route_that_is_printed_is_protected() {
 
 #[test]
 fn what_cannot_be_expressed_is_a_comment_and_no_object() {
-    let every: [&[(&str, &str)]; 9] = [
+    let every: [&[(&str, &str)]; 10] = [
         &[("auth-url", " ")],
         &[URL, ("configuration-snippet", "auth_request off;")],
+        &[URL, ("auth-snippet", "return 403;")],
         &[URL, ("server-snippet", "location /x { return 200; }")],
         &[URL, ("denylist-source-range", "10.0.0.0/8")],
         &[URL, ("enable-modsecurity", "true")],

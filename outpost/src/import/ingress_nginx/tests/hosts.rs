@@ -148,8 +148,13 @@ fn another_service_has_a_group_of_its_own() {
 
 #[test]
 fn a_host_with_a_part_that_is_refused_is_refused() {
-    let protective: [(&str, &str); 6] = [
+    let protective: [(&str, &str); 8] = [
         ("configuration-snippet", "auth_request off;"),
+        ("auth-snippet", "if ($http_x_team = \"\") { return 403; }"),
+        (
+            "auth-snippet",
+            "proxy_set_header X-Team a;\ndeny 10.0.0.0/8;",
+        ),
         ("denylist-source-range", "10.0.0.0/8"),
         ("auth-tls-secret", "apps/ca"),
         ("enable-owasp-core-rules", "true"),
