@@ -353,6 +353,7 @@ fn each_annotation_without_an_equal_has_a_line() {
         let value = match *key {
             "auth-url" => URL.1,
             "enable-global-auth" => "true",
+            "auth-snippet" => "return 200;",
             _ => "X-Own",
         };
         let text = imported(&ingress(&[URL, (key, value)], "/"), Form::Annotations).text;
