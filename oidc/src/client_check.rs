@@ -1,31 +1,13 @@
 //! Checking whether the provider accepts the client's id and secret.
 
-use gatepost_base::Quoted;
 use http::StatusCode;
 use serde_json::Value;
 
+use crate::client_refused::ClientRefused;
 use crate::error::SignInError;
 use crate::exchange::code_form;
 use crate::form::TOKEN_ENDPOINT;
 use crate::provider::Provider;
-
-/// The refusal of a client by its provider, with what the operator corrects. It never has the secret.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "provider `{provider}` refuses the client `{client}` with {proof} ({}): correct `clientId`, {keys} or \
-     `clientAuthentication`",
-    Quoted(reason)
-)]
-pub struct ClientRefused {
-    provider: String,
-    client: String,
-    /// What the client has shown.
-    proof: &'static str,
-    /// The keys of the configuration that say it.
-    keys: &'static str,
-    /// The provider's words.
-    reason: String,
-}
 
 /// Whether a provider accepts the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,10 +40,10 @@ impl Provider {
         Ok(match code {
             Some("invalid_grant") => ClientVerdict::Taken,
             Some(code) if is_about_the_client(code) => {
-                ClientVerdict::Refused(self.client_refused(code.to_owned()))
+                ClientVerdict::Refused(ClientRefused::of(&self.settings, code.to_owned()))
             }
             None if status == StatusCode::UNAUTHORIZED => {
-                ClientVerdict::Refused(self.client_refused(status.to_string()))
+                ClientVerdict::Refused(ClientRefused::of(&self.settings, status.to_string()))
             }
             _ => ClientVerdict::Unclear,
         })
@@ -81,28 +63,9 @@ impl Provider {
             words => format!("{code}: {words}"),
         };
         if is_about_the_client(code) {
-            Box::new(self.client_refused(reason)).into()
+            Box::new(ClientRefused::of(&self.settings, reason)).into()
         } else {
             SignInError::Refused(reason)
-        }
-    }
-
-    fn client_refused(&self, reason: String) -> ClientRefused {
-        let settings = &self.settings;
-        let (proof, keys) = match (&settings.client_secret, &settings.client_key) {
-            (_, Some(_)) => ("its key", "`clientKeyFile`, `clientKeyId`"),
-            (Some(_), None) => ("its secret", "`clientSecret`"),
-            (None, None) => (
-                "no secret, since `clientSecret` is not set",
-                "`clientSecret`",
-            ),
-        };
-        ClientRefused {
-            provider: settings.name.clone(),
-            client: settings.client_id.as_str().to_owned(),
-            proof,
-            keys,
-            reason,
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use gatepost_base::Quoted;
 
-use crate::client_check::ClientRefused;
 use crate::client_key::ClientError;
+use crate::client_refused::ClientRefused;
 use crate::http_client::HttpError;
 use crate::id_token::IdTokenError;
 use crate::provider::Unavailable;

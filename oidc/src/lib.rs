@@ -75,6 +75,7 @@ mod claims;
 mod client_check;
 mod client_endpoints;
 mod client_key;
+mod client_refused;
 mod discovery;
 mod error;
 mod exchange;
@@ -108,9 +109,10 @@ pub use authorize::{
     AskedAuthentication, AuthorizationOptions, AuthorizationRequest, is_free_parameter,
 };
 pub use claim_path::ClaimPath;
-pub use client_check::{ClientRefused, ClientVerdict};
+pub use client_check::ClientVerdict;
 pub use client_endpoints::ClientEndpoints;
 pub use client_key::{ClientError, ClientKey, ClientKeyError};
+pub use client_refused::ClientRefused;
 pub use discovery::DiscoveryError;
 pub use error::SignInError;
 pub use exchange::SignedIn;

@@ -57,13 +57,14 @@ pub(super) struct Mend<'a>(pub(super) &'a std::io::Error);
 impl fmt::Display for Mend<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.kind() {
-            std::io::ErrorKind::PermissionDenied => {
-                f.write_str(": let the user who runs this read it")?;
-                match own_user() {
-                    Some(user) => write!(f, ", {user} (`chown` after each edit that replaces it)"),
-                    None => Ok(()),
-                }
-            }
+            std::io::ErrorKind::PermissionDenied => match own_user() {
+                Some(user) => write!(
+                    f,
+                    ": let user {user}, who runs this, read it (`chown {user}`, again after an editor \
+                         has replaced it)"
+                ),
+                None => f.write_str(": let the user who runs this read it"),
+            },
             _ => Ok(()),
         }
     }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use gatepost_policy::config::{Problem, Problems};
 use serde_json::{Map, Value};
+use serde_saphyr::UserMessageFormatter;
 
 use super::environment;
 use super::error::{ConfigError, Finding};
@@ -143,7 +144,14 @@ fn parse_yaml(text: &str) -> Result<Value, ConfigError> {
     };
     let value: Option<Value> = serde_saphyr::from_str(text).map_err(|error| {
         let at = error.location().map(|place| (place.line(), place.column()));
-        syntax(at, mistake(&error.to_string()))
+        syntax(
+            at,
+            mistake(
+                &error
+                    .without_snippet()
+                    .render_with_formatter(&UserMessageFormatter),
+            ),
+        )
     })?;
     match value {
         Some(value @ Value::Object(_)) => Ok(value),
@@ -159,12 +167,14 @@ fn parse_yaml(text: &str) -> Result<Value, ConfigError> {
 /// lines around the mistake, which may hold a secret.
 fn mistake(report: &str) -> String {
     let first = report.lines().next().unwrap_or("unreadable");
-    let first = first.strip_prefix("error: ").unwrap_or(first);
-    let said = match first.strip_prefix("line ") {
-        Some(rest) => rest.split_once(": ").map_or(first, |(_, said)| said),
-        None => first,
-    };
-    if said.contains("duplicate") {
+    let said = first
+        .split_once(" at line ")
+        .map_or(first, |(said, _)| said);
+    // These come from lines that begin too far to the left or right.
+    let is_indentation = ["indent", "tab", "block", "mapping values"]
+        .iter()
+        .any(|word| said.contains(word));
+    if !is_indentation {
         return said.to_owned();
     }
     format!("{said} (see how far this line and the one before are indented: by blanks, not tabs)")

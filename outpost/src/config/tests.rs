@@ -508,6 +508,22 @@ fn text_that_is_not_yaml_is_refused_without_being_quoted() {
         !lines[0].contains("error:") && lines[0].matches("line 3").count() == 1,
         "{lines:?}"
     );
+    // No other mistake has that word, or the library's for programmers.
+    for yaml in [
+        "keys: x\nkeys: y\n",
+        "keys: \"x\n",
+        "keys: *x\n",
+        "keys: \"\\q\"\n",
+        "keys: x\n---\nlisten: y\n",
+        "keys: [a\n",
+    ] {
+        let lines = problems(yaml, &[]);
+        let line = &lines[0];
+        let is_plain = ["indented", "Options", "from_str"]
+            .iter()
+            .all(|word| !line.contains(word));
+        assert!(is_plain && line.contains("not valid YAML: "), "{line}");
+    }
 }
 
 #[test]

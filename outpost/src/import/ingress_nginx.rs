@@ -23,6 +23,7 @@ mod plan;
 mod protection;
 mod rules;
 mod settings;
+mod snippet;
 mod text;
 
 pub use documents::{ConfigMap, Documents, Input};

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
@@ -41,15 +41,17 @@ applications:
      cookieDomain: example.org}
 ";
 
-/// Returns the time by every clock of these tests, in seconds since the Unix epoch.
+/// Returns the time by every clock of this test, in seconds since the Unix epoch.
 ///
-/// It stands still: a test that waits, and not how busy the machine is, decides what has expired.
+/// It stands still: a test that waits, and not how busy the machine is, decides what has expired. The
+/// tests' runtimes have one thread each, which the provider shares.
 pub(crate) fn now() -> u64 {
-    static BEGUN: LazyLock<Duration> = LazyLock::new(|| {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH);
-        since.expect("a date")
-    });
-    BEGUN.as_secs()
+    thread_local! {
+        static BEGUN: Duration = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .expect("a date");
+    }
+    BEGUN.with(Duration::as_secs)
 }
 
 /// Waits until a condition holds, and fails where it does not within ten seconds.
@@ -106,9 +108,10 @@ impl World {
         let ahead = Arc::new(AtomicU64::new(0));
         let clock = {
             let ahead = Arc::clone(&ahead);
+            let begun = now();
             Clock::new(move || {
                 let ahead = ahead.load(Ordering::Relaxed);
-                NumericDate::from_seconds(now() + ahead)
+                NumericDate::from_seconds(begun + ahead)
             })
         };
         let store = Arc::new(FallibleStore::default());

@@ -3,6 +3,7 @@
 use super::ingress::{Ingress, PREFIX};
 use super::middlewares;
 use super::settings::Form;
+use super::snippet::only_lets_through;
 
 /// Annotations of the external authentication, all of which Gatepost's own settings replace.
 pub(super) const EXTERNAL: &[(&str, &str)] = &[
@@ -182,20 +183,6 @@ pub(super) fn value_for_traefik<'v>(ingress: &Ingress, key: &str, value: &'v str
         _ if ingress.says_no(key) => "false",
         _ => value,
     }
-}
-
-/// Returns whether a snippet of the location that asks the service refuses nothing, so that a request is
-/// refused no less without it: it only sets headers of the question, or consents.
-pub(super) fn only_lets_through(snippet: &str) -> bool {
-    let consents = |statement: &str| {
-        let status = statement.strip_prefix("return 2");
-        status.is_some_and(|rest| rest.len() == 2 && rest.bytes().all(|byte| byte.is_ascii_digit()))
-    };
-    snippet.split(';').map(str::trim).all(|statement| {
-        statement.is_empty()
-            || consents(statement)
-            || (statement.starts_with("proxy_set_header ") && !statement.contains(['{', '}', '\n']))
-    })
 }
 
 /// Returns why an Ingress is protected by something that is not taken over in any form, so that its

@@ -61,9 +61,13 @@ pub(super) fn exposed(
     if (is_open && !has_regexes) || (is_uniform && (is_open || is_behind_the_same)) {
         return None;
     }
-    Some(if is_open {
-        "it has this host too, with `use-regex` or `rewrite-target`, and another class"
-    } else {
-        "it has this host too, is protected, and of another class"
+    Some(match (is_open, other.class()) {
+        (true, Some(_)) => {
+            "it has this host too, with `use-regex` or `rewrite-target`, and another class"
+        }
+        (true, None) => {
+            "it has this host too, with `use-regex` or `rewrite-target`, and names no class"
+        }
+        (false, _) => "it has this host too, is protected, and of another class",
     })
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::annotations::only_lets_through;
 use super::ingress::{is_no, is_yes};
+use super::snippet::only_lets_through;
 
 /// The controller's ConfigMap.
 #[derive(Debug, Default)]

@@ -453,8 +453,13 @@ impl<'i> Builder<'_, 'i> {
         };
         match self.settings.form {
             Form::Annotations => None,
-            // Each has its own line where nginx served http too.
-            Form::Crds if ingress.says_no("ssl-redirect") => None,
+            // Each that says so has its own line: nginx served http too.
+            Form::Crds
+                if ingress.says_no("ssl-redirect")
+                    && blocks.all(|(it, _)| it.says_no("ssl-redirect")) =>
+            {
+                None
+            }
             Form::Crds => Some(
                 "ingress-nginx redirected http to https: so does `http.redirections` of Traefik's entry point \
                  `web`"
