@@ -47,7 +47,7 @@ pub(super) fn by_any(ingress: &Ingress, addresses: &[String]) -> Option<String> 
         return None;
     };
     Some(format!(
-        "with `satisfy: {satisfy}`, nginx lets in {other} WITHOUT asking the service, and everybody else \
+        "with `satisfy: {satisfy}`, nginx lets in {other} WITHOUT asking the service, and all others \
          whom the service admits: to require both, remove `satisfy`; where the service is enough, remove \
          the other too; then import again"
     ))
