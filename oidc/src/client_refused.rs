@@ -25,18 +25,14 @@ pub struct ClientRefused {
 impl ClientRefused {
     /// Returns the refusal of the client of these settings, for a reason in the provider's words.
     pub(crate) fn of(settings: &ProviderSettings, reason: String) -> Self {
-        let (proof, keys) = match (&settings.client_secret, &settings.client_key) {
-            (_, Some(_)) => ("its key", "`clientKeyFile`, `clientKeyId`"),
-            (Some(_), None) => ("its secret", "`clientSecret`"),
-            (None, None) => (
-                "no secret, since `clientSecret` is not set",
-                "`clientSecret`",
-            ),
+        let keys = match settings.client_key {
+            Some(_) => "`clientKeyFile`, `clientKeyId`",
+            None => "`clientSecret`",
         };
         Self {
             provider: settings.name.clone(),
             client: settings.client_id.as_str().to_owned(),
-            proof,
+            proof: settings.client_proof(),
             keys,
             reason,
         }

@@ -88,6 +88,15 @@ pub struct ProviderSettings {
 }
 
 impl ProviderSettings {
+    /// Returns what proves to the provider that the client is the client, in a text that follows "with".
+    pub fn client_proof(&self) -> &'static str {
+        match (&self.client_secret, &self.client_key) {
+            (_, Some(_)) => "its key",
+            (Some(_), None) => "its secret",
+            (None, None) => "no secret, since `clientSecret` is not set",
+        }
+    }
+
     /// Returns the operator's value of a parameter of authorization requests.
     pub(crate) fn authorization_parameter(&self, name: &str) -> Option<&str> {
         let mut parameters = self.authorization_parameters.iter();

@@ -135,8 +135,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 const MOST_RUN_ALONE: usize = 10;
 
 /// Runs the checks, then the lanes of the other sections side by side, and then once more the few
-/// tests that failed and watch clocks: other lanes may have kept the machine busy. What passes then
-/// is named, since it says something of the test or of Gatepost.
+/// tests that failed, where they may watch clocks: other lanes may have kept the machine busy. What
+/// passes then is named, since it says something of the test or of Gatepost.
 fn run_sections(sections: &[Section], filter: Option<&str>) -> Result<Counts> {
     let programs = Programs::prepare(sections)?;
     let mut total = Counts::default();

@@ -55,6 +55,27 @@ impl Redis {
         Ok(redis)
     }
 
+    /// The same, over TLS too, by `redis.pem`, `redis.key` and `authority.pem` of this folder; with
+    /// `asks_clients`, clients need a certificate of that authority. Returns its address for that.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::start`].
+    pub fn start_with_tls(folder: &Path, asks_clients: bool) -> Result<(Self, String)> {
+        let file = |name: &str| folder.join(name).display().to_string();
+        let port = ports::free()?.to_string();
+        let clients = if asks_clients { "yes" } else { "no" };
+        let settings = [
+            ["--tls-port", &port],
+            ["--tls-ca-cert-file", &file("authority.pem")],
+            ["--tls-cert-file", &file("redis.pem")],
+            ["--tls-key-file", &file("redis.key")],
+            ["--tls-auth-clients", clients],
+        ];
+        let redis = Self::start(folder, &settings.concat())?;
+        Ok((redis, format!("rediss://127.0.0.1:{port}")))
+    }
+
     /// Returns the port.
     pub fn port(&self) -> u16 {
         self.port

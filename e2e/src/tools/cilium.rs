@@ -56,7 +56,10 @@ impl Tool for CiliumTranslator {
 
     fn install(&self) -> Result<()> {
         let folder = Self::folder();
-        let module = folder.join("module");
+        let cilium = go::download(&format!("{}@{}", Self::MODULE, Self::VERSION))?;
+        let go_mod = "module gatepost-tool\n\ngo 1.26\n\n\
+             replace sigs.k8s.io/mcs-api/controllers => ./controllers\n";
+        let module = go::write_module(&folder, go_mod, Some(&cilium.folder.join("go.sum")))?;
         let controllers = module.join("controllers");
         fs::create_dir_all(&controllers)?;
         let own = layout::root().join("e2e/cilium");
@@ -65,13 +68,6 @@ impl Tool for CiliumTranslator {
             let from = own.join("controllers").join(file);
             fs::copy(from, controllers.join(file))?;
         }
-        let go_mod = "module gatepost-tool\n\ngo 1.26\n\n\
-             replace sigs.k8s.io/mcs-api/controllers => ./controllers\n";
-        fs::write(module.join("go.mod"), go_mod)?;
-        let cilium = go::download(&format!("{}@{}", Self::MODULE, Self::VERSION))?;
-        // Read, since the file of the module cache is read-only, and Go adds to this one.
-        let sums = fs::read(cilium.folder.join("go.sum"))?;
-        fs::write(module.join("go.sum"), sums)?;
         let package = format!("{}@{}", Self::PACKAGE, Self::VERSION);
         let in_module = |command: &mut Command| run(command.current_dir(&module));
         in_module(go::go().args(["get", &package]))?;

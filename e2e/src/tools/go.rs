@@ -139,13 +139,7 @@ pub(super) struct Build<'b> {
 impl Build<'_> {
     /// Builds the program into this folder.
     pub(super) fn into(self, folder: &Path) -> Result<()> {
-        let module = folder.join("module");
-        fs::create_dir_all(&module)?;
-        fs::write(module.join("go.mod"), self.module)?;
-        if let Some(sums) = self.sums {
-            // Read, since the file of the module cache is read-only, and Go adds to this one.
-            fs::write(module.join("go.sum"), fs::read(sums)?)?;
-        }
+        let module = write_module(folder, self.module, self.sums)?;
         let tool = format!("{}@{}", self.package, self.version);
         run(go().args(["get", "-tool", &tool]).current_dir(&module))?;
         run(go()
@@ -155,6 +149,19 @@ impl Build<'_> {
             .env("GOBIN", folder)
             .current_dir(&module))
     }
+}
+
+/// Writes a module of our own below this folder, with its `go.mod` and the `go.sum` to begin with, and returns
+/// where it is.
+pub(super) fn write_module(folder: &Path, go_mod: &str, sums: Option<&Path>) -> Result<PathBuf> {
+    let module = folder.join("module");
+    fs::create_dir_all(&module)?;
+    fs::write(module.join("go.mod"), go_mod)?;
+    if let Some(sums) = sums {
+        // Read, since the file of the module cache is read-only, and Go adds to this one.
+        fs::write(module.join("go.sum"), fs::read(sums)?)?;
+    }
+    Ok(module)
 }
 
 /// A module that the proxy of Go modules has handed out.

@@ -2,10 +2,12 @@
 //! none reaches an application as the client wrote it.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
 use gatepost_e2e::Site;
 use gatepost_e2e::clients::raw_http1::RawConnection;
+use gatepost_e2e::doubles::upstream::Seen;
 use gatepost_e2e::proxies::{IngressNginx, Nginx};
 use gatepost_policy::{HeaderRules, HeaderSettings, Policy, Preset};
 use serde_json::json;
@@ -33,25 +35,31 @@ fn names() -> Vec<String> {
     all.chain(SET.map(String::from)).collect()
 }
 
+/// Asks the application with these headers, and returns what it got.
+fn asked(site: &Site, path: &str, headers: &[(&str, &str)]) -> Result<Arc<Seen>> {
+    let page = site.url("wiki", "/")?;
+    let host = page.host_str().context("a host")?;
+    let host = format!("{host}:{}", site.ports().web);
+    let before = site.wiki().len();
+    let mut connection = RawConnection::connect(site.ports().web)?;
+    let headers = [&[("Host", &*host)], headers].concat();
+    connection.request(&format!("GET {path}"), &headers)?;
+    let status = connection.head()?.status;
+    ensure!(status == 200, "{status}: {headers:?}");
+    let seen = site.wiki().split_off(before).into_iter().next();
+    seen.context("the application was asked")
+}
+
 /// Returns the names of which the client's value reached the application, from a client with and without a
 /// session.
 fn arrived(site: &Site, path: &str, cookie: &str) -> Result<BTreeSet<String>> {
-    let host = site.url("wiki", "/")?;
-    let host = host.host_str().context("a host")?;
-    let host = format!("{host}:{}", site.ports().web);
     let names = names();
     let mut arrived = BTreeSet::new();
     for some in names.chunks(AT_ONCE) {
         for session in ["", cookie] {
-            let mut headers = vec![("Host", &*host), ("Cookie", session)];
+            let mut headers = vec![("Cookie", session)];
             headers.extend(some.iter().map(|name| (name.as_str(), "mallory")));
-            let before = site.wiki().len();
-            let mut connection = RawConnection::connect(site.ports().web)?;
-            connection.request(&format!("GET {path}"), &headers)?;
-            let status = connection.head()?.status;
-            ensure!(status == 200, "{status}: {some:?}");
-            let seen = site.wiki().split_off(before);
-            let seen = seen.first().context("the application was asked")?;
+            let seen = asked(site, path, &headers)?;
             let said = seen.headers.iter();
             let said = said.filter(|(_, values)| values.iter().any(|own| own.contains("mallory")));
             arrived.extend(said.map(|(name, _)| name.to_ascii_lowercase()));
@@ -62,33 +70,12 @@ fn arrived(site: &Site, path: &str, cookie: &str) -> Result<BTreeSet<String>> {
 
 /// Row 27: fails where an application gets a client's `Connection` that names an identity header, which
 /// a further proxy would then take away.
-fn connection_names_no_identity(site: &Site, path: &str, name: &str) -> Result<()> {
-    let cookie = session(site, "wiki").context(name.to_owned())?;
-    let host = site.url("wiki", "/")?;
-    let host = format!(
-        "{}:{}",
-        host.host_str().context("a host")?,
-        site.ports().web
-    );
-    let before = site.wiki().len();
-    let mut connection = RawConnection::connect(site.ports().web)?;
-    let headers = [
-        ("Host", &*host),
-        ("Cookie", &*cookie),
-        ("Connection", "close, X-Auth-Username, X-Auth-Groups"),
-    ];
-    connection.request(&format!("GET {path}"), &headers)?;
-    let status = connection.head()?.status;
-    ensure!(status == 200, "{name}: {status}");
-    let seen = site.wiki().split_off(before);
-    let seen = seen.first().context("the application was asked")?;
-    let said = seen.headers.iter();
-    let mut said = said.filter(|(header, _)| header.eq_ignore_ascii_case("connection"));
-    let names = said.any(|(_, values)| {
-        let values = values.iter().map(|value| value.to_ascii_lowercase());
-        values.into_iter().any(|value| value.contains("x-auth"))
-    });
-    ensure!(!names, "{name}: {seen:?}");
+fn connection_names_no_identity(site: &Site, path: &str, cookie: &str) -> Result<()> {
+    let named = "close, X-Auth-Username, X-Auth-Groups";
+    let seen = asked(site, path, &[("Cookie", cookie), ("Connection", named)])?;
+    let said = seen.headers.get("connection").into_iter().flatten();
+    let mut said = said.map(|value| value.to_ascii_lowercase());
+    ensure!(!said.any(|value| value.contains("x-auth")), "{seen:?}");
     Ok(())
 }
 
@@ -109,7 +96,8 @@ fn nothing_arrives_with(outpost: &str) -> Result<()> {
     for shown in shown::with_outpost(outpost) {
         let _running = shown.start(&site, PUBLIC).context(shown.name)?;
         all.extend(arrivals(&site, "/public/x", shown.name)?);
-        connection_names_no_identity(&site, "/x", shown.name)?;
+        let cookie = session(&site, "wiki").context(shown.name)?;
+        connection_names_no_identity(&site, "/x", &cookie).context(shown.name)?;
     }
     assert!(all.is_empty(), "{}", all.join("\n"));
     Ok(())

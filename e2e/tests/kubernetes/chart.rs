@@ -106,6 +106,13 @@ impl Drop for Release<'_> {
     }
 }
 
+/// Returns the outpost's configuration of the chart's objects.
+pub(crate) fn configuration(objects: &[Value]) -> Result<Value> {
+    let map = objects.iter().find(|it| it["kind"] == "ConfigMap");
+    let text = map.context("a ConfigMap")?["data"]["gatepost.yaml"].as_str();
+    Ok(serde_saphyr::from_str(text.context("the configuration")?)?)
+}
+
 /// The objects of the chart with this file of values and these settings, hooks included.
 pub(crate) fn rendered(cluster: &Cluster, values: &str, settings: &[&str]) -> Result<Vec<Value>> {
     release(cluster, ("gatepost", "gatepost"), values, settings)

@@ -179,26 +179,13 @@ fn redis_over_tls_knows_the_outpost_by_its_certificate() -> Result<()> {
     let certificates: [(_, &[_]); 2] = [("redis", &["127.0.0.1"]), ("outpost", &["outpost"])];
     write_certificates(folder.path(), &certificates)?;
     let file = |name: &str| folder.path().join(name).display().to_string();
-    let port = ports::free()?;
-    let (tls_port, ca) = (port.to_string(), file("authority.pem"));
-    let (certificate, key) = (file("redis.pem"), file("redis.key"));
-    let redis = Redis::start(
-        folder.path(),
-        &[
-            ["--tls-port", &tls_port],
-            ["--tls-ca-cert-file", &ca],
-            ["--tls-cert-file", &certificate],
-            ["--tls-key-file", &key],
-            ["--tls-auth-clients", "yes"],
-        ]
-        .concat(),
-    )?;
+    let (redis, url) = Redis::start_with_tls(folder.path(), true)?;
     // The address may contain a password, so it has a file.
-    fs::write(file("url"), format!("rediss://127.0.0.1:{port}\n"))?;
+    fs::write(file("url"), url + "\n")?;
     let stack = Stack::builder()
         .outpost(&json!({
             "store": {
-                "kind": "redis", "path": null, "urlFile": file("url"), "caFile": ca,
+                "kind": "redis", "path": null, "urlFile": file("url"), "caFile": file("authority.pem"),
                 "clientCertificateFile": file("outpost.pem"), "clientKeyFile": file("outpost.key"),
             },
         }))

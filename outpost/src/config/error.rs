@@ -61,7 +61,7 @@ impl fmt::Display for Mend<'_> {
                 Some(user) => write!(
                     f,
                     ": let user {user}, who runs this, read it (`chown {user}`, again after an editor \
-                         has replaced it)"
+                     has replaced it)"
                 ),
                 None => f.write_str(": let the user who runs this read it"),
             },

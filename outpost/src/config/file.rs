@@ -144,13 +144,10 @@ fn parse_yaml(text: &str) -> Result<Value, ConfigError> {
     };
     let value: Option<Value> = serde_saphyr::from_str(text).map_err(|error| {
         let at = error.location().map(|place| (place.line(), place.column()));
+        let error = error.without_snippet();
         syntax(
             at,
-            mistake(
-                &error
-                    .without_snippet()
-                    .render_with_formatter(&UserMessageFormatter),
-            ),
+            mistake(&error.render_with_formatter(&UserMessageFormatter)),
         )
     })?;
     match value {

@@ -117,6 +117,14 @@ fn the_pattern_has_what_these_rules_own_and_no_more() {
     }
 }
 
+/// Returns what Traefik gets of a configuration with a `traefik` section.
+pub(super) fn served(config: &Config) -> Value {
+    let settings = config.traefik.as_ref().expect("configured");
+    let (applications, of_all) = (&config.applications, config.device_bound);
+    let (brand, proxies) = (&config.brand, &config.trusted_proxies);
+    dynamic_configuration(applications, settings, brand, of_all, proxies)
+}
+
 #[test]
 fn traefik_removes_what_clients_may_not_say_wherever_it_asks_the_outpost() {
     let text = "
@@ -131,10 +139,7 @@ applications:
     upstreamTokens: {idToken: X-Id-Token}
 ";
     let config = Config::parse(text, []).expect("right");
-    let settings = config.traefik.as_ref().expect("configured");
-    let (applications, of_all) = (&config.applications, config.device_bound);
-    let (brand, proxies) = (&config.brand, &config.trusted_proxies);
-    let served = dynamic_configuration(applications, settings, brand, of_all, proxies);
+    let served = served(&config);
     let asks = &served["http"]["middlewares"]["gatepost-wiki"]["forwardAuth"];
     let pattern = asks["authResponseHeadersRegex"].as_str().map(Regex::new);
     let Some(Ok(pattern)) = pattern else {
@@ -165,10 +170,8 @@ applications:
   - {name: chat, externalUrl: https://chat.example.com, upstream: 'http://chat'}
 ";
     let config = Config::parse(text, []).expect("right");
+    let served = served(&config);
     let settings = config.traefik.as_ref().expect("configured");
-    let (applications, of_all) = (&config.applications, config.device_bound);
-    let (brand, proxies) = (&config.brand, &config.trusted_proxies);
-    let served = dynamic_configuration(applications, settings, brand, of_all, proxies);
     let labels = super::compose::services(settings, &served);
     let transport = "traefik.http.services.gatepost-wiki.loadbalancer.serverstransport";
     assert_eq!(

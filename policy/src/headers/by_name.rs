@@ -1,7 +1,7 @@
 //! Names to list one by one for a proxy that matches no patterns.
 
-/// Members of the families ([`PREFIXES`](super::other_systems::PREFIXES)) that the systems' documentation names, for a proxy that can
-/// remove no family.
+/// Members of the families ([`PREFIXES`](super::other_systems::PREFIXES)) that the systems' documentation
+/// names, for a proxy that can remove no family.
 pub(super) const MEMBERS: [&str; 59] = [
     "X-Gatepost-Verdict",
     "X-Gatepost-Require",

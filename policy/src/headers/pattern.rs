@@ -37,15 +37,17 @@ impl HeaderRules {
             }
         }
         parts.extend(exact);
-        for kept in &self.pass_through {
-            parts.extend(aliases(kept.as_str()).filter(|_| self.owns_alias_of(kept)));
-        }
+        let kept = self.pass_through.iter().map(HeaderName::as_str);
+        parts.extend(
+            kept.filter(|kept| self.owns_alias_of(kept))
+                .flat_map(aliases),
+        );
         format!("(?i)^({})", parts.join("|"))
     }
 
     /// Returns whether [`Self::owns`] has a name in other spellings than that one.
-    fn owns_alias_of(&self, name: &HeaderName) -> bool {
-        self.owns(name.as_str().replace('-', "_").as_bytes())
+    fn owns_alias_of(&self, name: &str) -> bool {
+        self.owns(name.replace('-', "_").as_bytes())
     }
 }
 

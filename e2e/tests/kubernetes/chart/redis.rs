@@ -6,10 +6,10 @@ use anyhow::{Context as _, Result};
 use gatepost_e2e::cluster::Cluster;
 use gatepost_e2e::tools::{Packaged, Tool as _};
 use gatepost_e2e::users::ALICE;
-use gatepost_e2e::{Client, Redis, Stack, ports, write_certificates};
+use gatepost_e2e::{Client, Redis, Stack, write_certificates};
 use serde_json::{Value, json};
 
-use super::{example, rendered};
+use super::{configuration, example, rendered};
 use crate::Test;
 use crate::suite::LeftOut;
 
@@ -32,30 +32,17 @@ fn with_tls(cluster: &Cluster) -> Result<()> {
     let folder = tempfile::tempdir()?;
     write_certificates(folder.path(), &[("redis", &["127.0.0.1"])])?;
     let file = |name: &str| folder.path().join(name).display().to_string();
-    let port = ports::free()?;
-    let (tls_port, ca) = (port.to_string(), file("authority.pem"));
-    let (certificate, key) = (file("redis.pem"), file("redis.key"));
-    let redis = Redis::start(
-        folder.path(),
-        &[
-            ["--tls-port", &tls_port],
-            ["--tls-ca-cert-file", &ca],
-            ["--tls-cert-file", &certificate],
-            ["--tls-key-file", &key],
-            ["--tls-auth-clients", "no"],
-        ]
-        .concat(),
-    )?;
+    let (redis, url) = Redis::start_with_tls(folder.path(), false)?;
     let deployment = objects.iter().find(|it| it["kind"] == "Deployment");
     let pod = &deployment.context("a Deployment")?["spec"]["template"]["spec"];
     // Lays out each Secret as the kubelet does, under another root.
     for (secret, key, content) in [
+        ("gatepost-redis", "url", url),
         (
-            "gatepost-redis",
-            "url",
-            format!("rediss://127.0.0.1:{port}"),
+            "redis-ca",
+            "ca.crt",
+            fs::read_to_string(file("authority.pem"))?,
         ),
-        ("redis-ca", "ca.crt", fs::read_to_string(&ca)?),
     ] {
         let of = |list: &Value, pointer: &str, value: &str| -> Option<Value> {
             let mut all = list.as_array()?.iter();
@@ -72,10 +59,7 @@ fn with_tls(cluster: &Cluster) -> Result<()> {
         fs::create_dir_all(&at)?;
         fs::write(at.join(key), content)?;
     }
-    let map = objects.iter().find(|it| it["kind"] == "ConfigMap");
-    let map = map.context("a ConfigMap")?["data"]["gatepost.yaml"].as_str();
-    let map: Value = serde_saphyr::from_str(map.context("the configuration")?)?;
-    let mut store = map["store"].clone();
+    let mut store = configuration(&objects)?["store"].take();
     for key in ["urlFile", "caFile"] {
         let path = store[key].as_str().context(key)?;
         store[key] = json!(file(path.trim_start_matches('/')));

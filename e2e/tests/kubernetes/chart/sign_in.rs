@@ -12,7 +12,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::rendered;
+use super::{configuration, rendered};
 use crate::served::{FORWARD_AUTH, PLUGIN, Running, gateway, serve_with};
 use crate::{Test, checks};
 
@@ -292,12 +292,10 @@ fn installed_with<'c>(
     let file = site.folder().join("values.json");
     fs::write(&file, values(site, traefik)?.to_string())?;
     let objects = rendered(cluster, &file.to_string_lossy(), &[])?;
-    let map = objects.iter().find(|it| it["kind"] == "ConfigMap");
-    let map = map.context("a ConfigMap")?["data"]["gatepost.yaml"].as_str();
-    let map: Value = serde_saphyr::from_str(map.context("the configuration")?)?;
+    let rendered = configuration(&objects)?;
     site.change_outpost(|config| {
         // What is of this machine: paths, and where it listens.
-        for (key, value) in map.as_object().context("keys")? {
+        for (key, value) in rendered.as_object().context("keys")? {
             if !["listen", "store", "keysFile", "log"].contains(&key.as_str()) {
                 config[key] = value.clone();
             }

@@ -114,16 +114,14 @@ fn add_verdict(
     subject: &Subject,
     report: &mut Report,
 ) {
-    let client = settings.client_id.as_str();
-    let proof = match (&settings.client_secret, &settings.client_key) {
-        (_, Some(_)) => "its key",
-        (Some(_), None) => "its secret",
-        (None, None) => "no secret, since `clientSecret` is not set",
-    };
     match verdict {
         Ok(ClientVerdict::Taken) => report.note(
             subject,
-            format!("accepts the client `{client}` with {proof}"),
+            format!(
+                "accepts the client `{}` with {}",
+                settings.client_id.as_str(),
+                settings.client_proof()
+            ),
         ),
         Ok(ClientVerdict::Refused(refused)) => report.failure(subject, refused.to_string()),
         Ok(ClientVerdict::Unclear) => {}

@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::report::{Report, Subject};
 use super::store_file;
@@ -77,10 +77,10 @@ fn closed_to_others(path: &Path) -> Option<String> {
     use std::os::unix::fs::PermissionsExt as _;
     let mode = |path: &Path| Some(fs::metadata(path).ok()?.permissions().mode() & 0o777);
     let shown = path.display();
-    let mut folders: Vec<PathBuf> = folder_of(path).ancestors().map(Into::into).collect();
-    folders.reverse();
-    for folder in folders {
-        if let Some(mode) = mode(&folder)
+    let folders: Vec<&Path> = folder_of(path).ancestors().collect();
+    // From the root, as Traefik finds the file.
+    for folder in folders.into_iter().rev() {
+        if let Some(mode) = mode(folder)
             && mode & 0o001 == 0
         {
             return Some(format!(

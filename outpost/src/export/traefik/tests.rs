@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config::Config;
+use crate::export::tests::served;
 use gatepost_policy::config::{self, Fields, Problems};
 
 const BASE: &str = "
@@ -27,12 +28,7 @@ fn configuration(traefik: &str) -> Value {
 
 fn configuration_of(text: &str) -> Value {
     let config = Config::parse(text, []).expect("right");
-    let served = || {
-        let settings = config.traefik.as_ref().expect("configured");
-        let of_all = config.device_bound;
-        let (brand, proxies) = (&config.brand, &config.trusted_proxies);
-        dynamic_configuration(&config.applications, settings, brand, of_all, proxies).to_string()
-    };
+    let served = || served(&config).to_string();
     let text = served();
     assert!(
         !text.contains("hush") && !text.contains("QkNERUZ"),
