@@ -200,7 +200,9 @@ fn sessions_stay_and_end(
     let own = page_at(scheme, outpost_host)?.join("/akprox/session")?;
     let outpost = running.container("outpost");
     let before = engine.inspect(&outpost)?;
-    engine.podman(&["rm", "--force", "--time=1", &outpost])?;
+    // As long as the outpost takes to stop, and more: podman fails to remove a container that ends
+    // just as it is killed.
+    engine.podman(&["rm", "--force", "--time=10", &outpost])?;
     running.start()?;
     engine.until_healthy(&outpost)?;
     let after = engine.inspect(&outpost)?;

@@ -99,7 +99,7 @@ dpkg --install "$second"
 unchanged
 dpkg --verify gatepost
 test -s /var/lib/dpkg/info/gatepost.md5sums
-zcat /usr/share/doc/gatepost/changelog.gz | grep -q '^gatepost (0.1.1) '
+zcat /usr/share/doc/gatepost/changelog.gz | grep '^gatepost (0.1.1) '
 # As `systemctl enable` makes it.
 mkdir -p /etc/systemd/system/multi-user.target.wants
 ln -s /lib/systemd/system/gatepost.service /etc/systemd/system/multi-user.target.wants/

@@ -55,12 +55,12 @@ cp /etc/gatepost/gatepost.yaml /root/good.yaml
 echo 'nonsense: true' >> /etc/gatepost/gatepost.yaml
 systemctl reload gatepost
 sleep 1
-journalctl --unit gatepost | grep -q 'gatepost.yaml:10'
+journalctl --unit gatepost | grep 'gatepost.yaml:10'
 test "$(systemctl is-active gatepost)" = active
 cp /root/good.yaml /etc/gatepost/gatepost.yaml
 systemctl reload gatepost
 sleep 1
-journalctl --unit gatepost | tail -3 | grep -q 'configuration read again and in force'
+journalctl --unit gatepost | tail -3 | grep 'configuration read again and in force'
 test "$(pid)" = "$before"
 "#;
 
@@ -110,7 +110,7 @@ systemctl daemon-reload
 systemctl restart gatepost
 systemctl kill --kill-who main --signal STOP gatepost
 sleep 8
-journalctl --unit gatepost | grep -q 'Watchdog timeout'
+journalctl --unit gatepost | grep 'Watchdog timeout'
 test "$(systemctl is-active gatepost)" = active
 curl -fsS --max-time 20 http://127.0.0.1:9300/healthz
 "#;
