@@ -52,7 +52,9 @@ pub fn import(
 ) -> Result<Imported, serde_saphyr::SerializeError> {
     let mut page = text::Page::default();
     text::introduction(&mut page, documents, settings);
-    let outcome = plan::of(documents, settings);
+    let mut outcome = plan::of(documents, settings);
+    let (plans, refused) = (&mut outcome.plans, &mut outcome.refused);
+    let objects = objects::of_hosts(plans, refused, documents, settings);
     for plan in &outcome.plans {
         page.gap();
         page.comment(plan.host);
@@ -63,8 +65,8 @@ pub fn import(
             page.item(note);
         }
     }
-    for object in objects::of_hosts(&outcome.plans, documents, settings) {
-        page.object(&object)?;
+    for object in &objects {
+        page.object(object)?;
     }
     for object in objects::of_the_outpost(&outcome.plans, settings) {
         page.object(&object)?;

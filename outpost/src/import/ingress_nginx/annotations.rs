@@ -1,207 +1,52 @@
 //! What becomes of each annotation.
 
+mod notes;
+mod table;
+
 use super::ingress::{Ingress, PREFIX};
 use super::middlewares;
 use super::settings::Form;
 use super::snippet::only_lets_through;
 
-/// Annotations of the external authentication, all of which Gatepost's own settings replace.
-pub(super) const EXTERNAL: &[(&str, &str)] = &[
-    ("auth-url", ""),
-    (
-        "auth-signin",
-        "not needed: the outpost itself redirects page loads to sign in, and answers scripts with 401",
-    ),
-    (
-        "auth-signin-redirect-param",
-        "not needed: users come back to the page that they asked for",
-    ),
-    ("auth-response-headers", ""),
-    (
-        "auth-snippet",
-        "not taken over: what it let through without a session becomes `public`",
-    ),
-    ("auth-cache-key", "no equal: every request is decided on"),
-    (
-        "auth-cache-duration",
-        "no equal: every request is decided on",
-    ),
-    ("auth-method", "not needed: the outpost is asked with GET"),
-    (
-        "auth-proxy-set-headers",
-        "no equal: Traefik itself says which request it asks about",
-    ),
-    (
-        "auth-always-set-cookie",
-        "no equal: see what the page says of renewed cookies",
-    ),
-    (
-        "auth-request-redirect",
-        "no equal: users come back to the page that they asked for",
-    ),
-    (
-        "auth-keepalive",
-        "no equal: Traefik keeps connections to the outpost",
-    ),
-    ("auth-keepalive-share-vars", "no equal"),
-    ("auth-keepalive-requests", "no equal"),
-    ("auth-keepalive-timeout", "no equal"),
-    (
-        "enable-global-auth",
-        "not needed: this Ingress is protected by its own settings now",
-    ),
-];
-
-/// Annotations that Traefik's provider `kubernetesIngressNGINX` reads (3.7.13).
-const READ_BY_TRAEFIK: &[&str] = &[
-    "affinity",
-    "affinity-canary-behavior",
-    "allowlist-source-range",
-    "app-root",
-    "auth-realm",
-    "auth-secret",
-    "auth-secret-type",
-    "auth-tls-pass-certificate-to-upstream",
-    "auth-tls-secret",
-    "auth-tls-verify-client",
-    "auth-type",
-    "backend-protocol",
-    "canary",
-    "canary-by-cookie",
-    "canary-by-header",
-    "canary-by-header-pattern",
-    "canary-by-header-value",
-    "canary-weight",
-    "canary-weight-total",
-    "client-body-buffer-size",
-    "cors-allow-credentials",
-    "cors-allow-headers",
-    "cors-allow-methods",
-    "cors-allow-origin",
-    "cors-expose-headers",
-    "cors-max-age",
-    "custom-headers",
-    "custom-http-errors",
-    "default-backend",
-    "enable-access-log",
-    "enable-cors",
-    "force-ssl-redirect",
-    "from-to-www-redirect",
-    "limit-burst-multiplier",
-    "limit-connections",
-    "limit-rpm",
-    "limit-rps",
-    "permanent-redirect",
-    "permanent-redirect-code",
-    "proxy-body-size",
-    "proxy-buffer-size",
-    "proxy-buffering",
-    "proxy-buffers-number",
-    "proxy-connect-timeout",
-    "proxy-http-version",
-    "proxy-max-temp-file-size",
-    "proxy-next-upstream",
-    "proxy-next-upstream-timeout",
-    "proxy-next-upstream-tries",
-    "proxy-read-timeout",
-    "proxy-request-buffering",
-    "proxy-send-timeout",
-    "proxy-ssl-name",
-    "proxy-ssl-secret",
-    "proxy-ssl-server-name",
-    "proxy-ssl-verify",
-    "rewrite-target",
-    "server-alias",
-    "service-upstream",
-    "session-cookie-domain",
-    "session-cookie-expires",
-    "session-cookie-max-age",
-    "session-cookie-name",
-    "session-cookie-path",
-    "session-cookie-samesite",
-    "session-cookie-secure",
-    "ssl-passthrough",
-    "ssl-redirect",
-    "temporal-redirect",
-    "temporal-redirect-code",
-    "upstream-hash-by",
-    "upstream-vhost",
-    "use-regex",
-    "whitelist-source-range",
-    "x-forwarded-prefix",
-];
-
-/// Annotations that routes of Traefik's own express.
-const EXPRESSED: &[&str] = &[
-    "allowlist-source-range",
-    "backend-protocol",
-    "permanent-redirect",
-    "rewrite-target",
-    "temporal-redirect",
-    "upstream-vhost",
-    "use-regex",
-    "whitelist-source-range",
-];
-
-/// Flags, which Traefik takes for set only where they are `true`.
-const FLAGS: &[&str] = &[
-    "auth-tls-pass-certificate-to-upstream",
-    "canary",
-    "cors-allow-credentials",
-    "enable-access-log",
-    "enable-cors",
-    "force-ssl-redirect",
-    "from-to-www-redirect",
-    "service-upstream",
-    "session-cookie-secure",
-    "ssl-redirect",
-    "use-regex",
-];
-
-/// Annotations that keep requests away, by whose names another prefix shows.
-const BY_ANY_PREFIX: &[&str] = &[
-    "allowlist-source-range",
-    "auth-secret",
-    "auth-signin",
-    "auth-snippet",
-    "auth-tls-secret",
-    "auth-type",
-    "auth-url",
-    "configuration-snippet",
-    "denylist-source-range",
-    "enable-global-auth",
-    "enable-modsecurity",
-    "server-snippet",
-    "whitelist-source-range",
-];
+pub(super) use notes::notes;
+pub(super) use table::of;
+#[cfg(test)]
+pub(super) use table::{Annotation, Fate, TABLE};
 
 /// Returns the value of an annotation as Traefik has to have it.
 pub(super) fn value_for_traefik<'v>(ingress: &Ingress, key: &str, value: &'v str) -> &'v str {
+    let is_flag = of(key).is_some_and(|row| row.is_flag);
     match key {
-        _ if !FLAGS.contains(&key) => value,
+        _ if !is_flag => value,
         _ if ingress.says_yes(key) => "true",
         _ if ingress.says_no(key) => "false",
         _ => value,
     }
 }
 
+/// Returns why an Ingress may be protected by what only a controller with another prefix reads.
+fn of_another_prefix(ingress: &Ingress) -> Option<String> {
+    let own_name = |key: &str| Some(key.rsplit_once('/')?.1.to_owned());
+    let others = ingress.annotations.keys();
+    let mut others = others.filter(|key| !key.starts_with(PREFIX));
+    others.find_map(|key| {
+        let name = own_name(key)?;
+        let keeps_away = of(&name).is_some_and(|row| row.keeps_away);
+        (keeps_away && ingress.annotation(&name).is_none()).then(|| {
+            format!(
+                "`{key}` is of a controller with another prefix (`--annotations-prefix`): write \
+                 {PREFIX}{name}, or remove it where no controller reads it"
+            )
+        })
+    })
+}
+
 /// Returns why an Ingress is protected by something that is not taken over in any form, so that its
 /// hosts are not taken over either.
 pub(super) fn protective(ingress: &Ingress) -> Option<String> {
     let set = |key: &str| ingress.set(key).is_some();
-    let other_prefix = ingress.annotations.keys().find(|key| {
-        let name = key.rsplit_once('/').map(|(_, name)| name);
-        !key.starts_with(PREFIX)
-            && name.is_some_and(|name| {
-                BY_ANY_PREFIX.contains(&name) && ingress.annotation(name).is_none()
-            })
-    });
-    if let Some(key) = other_prefix {
-        let name = key.rsplit_once('/').map_or("", |(_, name)| name);
-        return Some(format!(
-            "`{key}` is of a controller with another prefix (`--annotations-prefix`): write {PREFIX}{name}, \
-             or remove it where no controller reads it"
-        ));
+    if let Some(reason) = of_another_prefix(ingress) {
+        return Some(reason);
     }
     for key in ["configuration-snippet", "server-snippet"] {
         if set(key) {
@@ -289,7 +134,7 @@ pub(super) fn inexpressible(ingress: &Ingress, form: Form) -> Option<String> {
                 .to_owned()
         });
     }
-    if let Some(reason) = middlewares::inexpressible(ingress) {
+    if let Some(reason) = middlewares::unfit_redirect_or_host(ingress) {
         return Some(reason);
     }
     if form == Form::Gateway && scheme != "http" {
@@ -299,86 +144,6 @@ pub(super) fn inexpressible(ingress: &Ingress, form: Form) -> Option<String> {
         ));
     }
     None
-}
-
-/// Returns a line for each annotation that is not taken over as it is.
-pub(super) fn notes(ingress: &Ingress, form: Form) -> Vec<String> {
-    let mut notes = Vec::new();
-    for (key, note) in EXTERNAL {
-        if ingress.annotation(key).is_some() && !note.is_empty() {
-            notes.push(format!("{key}: {note}"));
-        }
-    }
-    if ingress.set("satisfy").is_some_and(|own| own != "all") {
-        notes.push("satisfy: not needed: every user has to sign in".to_owned());
-    }
-    for key in ingress.nginx_keys() {
-        if key == "satisfy" || EXTERNAL.iter().any(|(own, _)| *own == key) {
-            continue;
-        }
-        let note = match (form, key) {
-            (Form::Annotations, "server-alias") => {
-                "the other names are no applications: nobody signs in there. Give them rules of their own"
-            }
-            (_, "server-alias") => {
-                "NOT taken over: the other names have no route, and get 404. Give them rules of their own"
-            }
-            (Form::Annotations, "custom-headers") => {
-                "Traefik serves it only with `globalAllowedResponseHeaders`"
-            }
-            (Form::Annotations, key) if READ_BY_TRAEFIK.contains(&key) => continue,
-            (Form::Annotations, _) => "Traefik's provider does not read it",
-            (_, key) if EXPRESSED.contains(&key) => continue,
-            (_, "ssl-redirect") if ingress.says_no(key) => {
-                "nginx served http too; what is printed here for a host with TLS is https alone"
-            }
-            (_, "ssl-redirect" | "force-ssl-redirect") => {
-                "redirect at Traefik's entry point (`http.redirections`)"
-            }
-            (_, key) if key.starts_with("limit-") => {
-                "NOT taken over: add a Middleware `rateLimit` or `inFlightReq`"
-            }
-            (_, key) if key.starts_with("cors-") || key == "enable-cors" => {
-                "NOT taken over: add a Middleware `headers` with `accessControl…`"
-            }
-            _ => "no equal here",
-        };
-        notes.push(format!("{key}: {note}"));
-    }
-    if form != Form::Annotations {
-        let others = ingress.annotations.keys().filter(|key| {
-            !key.starts_with(PREFIX)
-                && !key.starts_with("kubectl.kubernetes.io/")
-                && *key != "kubernetes.io/ingress.class"
-        });
-        let others: Vec<&str> = others.map(String::as_str).collect();
-        let issued = ingress.annotations.keys().any(|key| {
-            matches!(
-                &**key,
-                "cert-manager.io/issuer" | "cert-manager.io/cluster-issuer"
-            )
-        });
-        let secrets = ingress
-            .spec
-            .tls
-            .iter()
-            .filter_map(|tls| tls.secret_name.as_ref());
-        for secret in secrets.filter(|_| issued) {
-            let namespace = ingress.namespace.as_deref().unwrap_or("default");
-            notes.push(format!(
-                "cert-manager: the certificate goes with the Ingress. Before you delete it: kubectl patch \
-                 certificate -n {namespace} {secret} --type=json -p \
-                 '[{{\"op\":\"remove\",\"path\":\"/metadata/ownerReferences\"}}]'"
-            ));
-        }
-        if !others.is_empty() {
-            notes.push(format!(
-                "what reads these annotations of the Ingress does not find them at the route: {}",
-                others.join(", ")
-            ));
-        }
-    }
-    notes
 }
 
 /// Returns the scheme by which a Service is reached.

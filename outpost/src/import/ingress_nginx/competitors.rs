@@ -18,7 +18,8 @@ pub(super) fn competes(other: &Ingress, host: &str, sorted: &Sorted<'_>) -> Opti
             .strip_prefix("*.")
             .is_some_and(|domain| host.split_once('.').is_some_and(|(_, rest)| rest == domain));
         if is_foreign && own == host && !other.is_of_cert_manager() {
-            return Some("it has this host, and another class".to_owned());
+            let class = other.class().map_or("no class", |_| "another class");
+            return Some(format!("it has this host, and {class}"));
         }
         if covers {
             return Some(format!("`{own}` includes this host"));
@@ -33,7 +34,7 @@ pub(super) fn competes(other: &Ingress, host: &str, sorted: &Sorted<'_>) -> Opti
 /// Returns why the routes of a host, which come before all others, could open what an Ingress of
 /// another class or of none protects: a controller serves every class that names it, and Ingresses
 /// without a class if it is told to.
-pub(super) fn exposed(
+pub(super) fn why_exposed(
     other: &Ingress,
     host: &str,
     locations: &[Location<'_>],

@@ -124,7 +124,7 @@ fn redirect_target(ingress: &Ingress) -> Option<(&str, bool)> {
 }
 
 /// Returns why what an Ingress says of the request or the answer is no Middleware.
-pub(super) fn inexpressible(ingress: &Ingress) -> Option<String> {
+pub(super) fn unfit_redirect_or_host(ingress: &Ingress) -> Option<String> {
     if let Some((target, _)) = redirect_target(ingress) {
         let plain = target.strip_suffix("$request_uri").unwrap_or(target);
         let is_address = Url::parse(plain).is_ok_and(|url| url.has_host());

@@ -1,45 +1,26 @@
 //! The objects to apply.
 
-use std::collections::BTreeSet;
+mod ingress;
+mod outpost;
+mod routes;
 
-use gatepost_policy::OutpostPrefix;
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
-use super::addresses;
-use super::annotations::{EXTERNAL, scheme, value_for_traefik};
 use super::documents::Documents;
-use super::headers;
 use super::host_plan::HostPlan;
-use super::ingress::{Ingress, PREFIX, PathType, Service};
-use super::location::Location;
+use super::ingress::Ingress;
 use super::middlewares;
 use super::order::RULES_OF_A_ROUTE;
 use super::settings::{Form, Settings};
-use crate::export::traefik::outpost_rule;
+use routes::{UNVERIFIED, http_rule, route, unverified};
 
-/// The paths of the outpost that clients use. Not that at which a proxy asks.
-const PATHS: [(&str, PathType); 10] = [
-    ("/start", PathType::Exact),
-    ("/callback", PathType::Prefix),
-    ("/sign_out", PathType::Exact),
-    ("/session", PathType::Exact),
-    ("/device", PathType::Prefix),
-    ("/oauth-protected-resource", PathType::Exact),
-    ("/oauth", PathType::Prefix),
-    ("/backchannel_logout", PathType::Exact),
-    ("/jwks.json", PathType::Exact),
-    ("/ping", PathType::Exact),
-];
-
-/// A rule of a path can be no longer, so the outpost's route wins.
-const ABOVE_ALL: u32 = 1_000_000;
-
-/// Above what the length of another provider's rule can be.
-const BASE: usize = 100_000;
-
-/// Returns what takes the place of the Ingresses, without the routes to the outpost.
+/// Returns what takes the place of the Ingresses, without the routes to the outpost. Takes a host out
+/// of the plans that has an object of the name of another host's, and adds why.
 pub(super) fn of_hosts(
-    plans: &[HostPlan<'_>],
+    plans: &mut Vec<HostPlan<'_>>,
+    refused: &mut Vec<String>,
     documents: &Documents,
     settings: &Settings,
 ) -> Vec<Value> {
@@ -50,95 +31,134 @@ pub(super) fn of_hosts(
                 all.push(ingress);
             }
         }
-        let print = |it: &Ingress| ingress(it, plans, documents, settings);
+        let print = |it: &Ingress| ingress::ingress(it, plans, documents, settings);
         return all.into_iter().map(print).collect();
     }
     let mut objects = Objects::default();
-    for plan in plans {
-        objects.add_host(plan, documents, settings);
-    }
+    plans.retain(|plan| {
+        let own = of_host(plan, documents, settings);
+        match objects.add_all(own) {
+            Ok(()) => true,
+            Err(clash) => {
+                refused.push(format!("{}: {clash}", plan.host));
+                false
+            }
+        }
+    });
     objects.all
 }
 
+/// Returns the routes to the outpost, one for each host.
+pub(super) fn of_the_outpost(plans: &[HostPlan<'_>], settings: &Settings) -> Vec<Value> {
+    let print = |plan| outpost::outpost(plan, settings);
+    plans.iter().map(print).collect()
+}
+
+/// Objects, each of which has a name of its own.
 #[derive(Debug, Default)]
 struct Objects {
     all: Vec<Value>,
-    names: BTreeSet<(String, String, String)>,
+    /// Where each is among them, by kind, namespace and name.
+    places: BTreeMap<(String, String, String), usize>,
 }
 
 impl Objects {
-    fn add(&mut self, kind: &str, name: &str, namespace: Option<&str>, object: Value) {
-        let namespace = namespace.unwrap_or_default().to_owned();
-        if self
-            .names
-            .insert((kind.to_owned(), namespace, name.to_owned()))
-        {
-            self.all.push(object);
+    /// Adds objects, those that are there already once; or none of them, and returns which is there
+    /// with another content.
+    fn add_all(&mut self, objects: Vec<Value>) -> Result<(), String> {
+        for object in &objects {
+            let place = self.places.get(&identity(object));
+            let known = place.and_then(|at| self.all.get(*at));
+            if known.is_some_and(|known| known != object) {
+                let (kind, namespace, name) = identity(object);
+                return Err(format!(
+                    "its {kind} `{name}` in the namespace `{namespace}` would be that of another host: give one \
+                     of the two another host name, or write its routes by hand"
+                ));
+            }
         }
+        for object in objects {
+            self.places.entry(identity(&object)).or_insert_with(|| {
+                self.all.push(object);
+                self.all.len() - 1
+            });
+        }
+        Ok(())
     }
+}
 
-    /// Adds a host's routes, in the namespaces of their Services.
-    fn add_host(&mut self, plan: &HostPlan<'_>, documents: &Documents, settings: &Settings) {
-        let forwarded = documents.controller.reads_forwarded_for();
-        let mut namespaces: Vec<(Option<&str>, Vec<Value>)> = Vec::new();
-        for (at, location) in plan.locations.iter().enumerate() {
-            let namespace = location.ingress.namespace.as_deref();
-            let chain = middlewares::of_location(plan, at, location, settings, forwarded);
-            for (name, spec) in &chain {
-                let object = traefik("Middleware", name, namespace, spec);
-                self.add("Middleware", name, namespace, object);
-            }
-            let names: Vec<&str> = chain.iter().map(|(name, _)| &**name).collect();
-            let route = match settings.form {
-                Form::Gateway => http_rule(location, &names),
-                _ => {
-                    if unverified(location) {
-                        let spec = json!({ "insecureSkipVerify": true });
-                        let object = traefik("ServersTransport", UNVERIFIED, namespace, &spec);
-                        self.add("ServersTransport", UNVERIFIED, namespace, object);
-                    }
-                    route(plan, at, location, &names)
-                }
-            };
-            match namespaces.iter_mut().find(|(known, _)| *known == namespace) {
-                Some((_, routes)) => routes.push(route),
-                None => namespaces.push((namespace, vec![route])),
-            }
+fn identity(object: &Value) -> (String, String, String) {
+    let text = |place: &str| {
+        let text = object.pointer(place).and_then(Value::as_str);
+        text.unwrap_or_default().to_owned()
+    };
+    (
+        text("/kind"),
+        text("/metadata/namespace"),
+        text("/metadata/name"),
+    )
+}
+
+/// Returns a host's routes and Middlewares, in the namespaces of their Services.
+fn of_host(plan: &HostPlan<'_>, documents: &Documents, settings: &Settings) -> Vec<Value> {
+    let forwarded = documents.controller.reads_forwarded_for();
+    let mut objects = Vec::new();
+    let mut namespaces: Vec<(Option<&str>, Vec<Value>)> = Vec::new();
+    for (at, location) in plan.locations.iter().enumerate() {
+        let namespace = location.ingress.namespace.as_deref();
+        let chain = middlewares::of_location(plan, at, location, settings, forwarded);
+        let names: Vec<&str> = chain.iter().map(|(name, _)| &**name).collect();
+        let route = match settings.form {
+            Form::Gateway => http_rule(location, &names),
+            _ => route(plan, at, location, &names),
+        };
+        if settings.form == Form::Crds && unverified(location) {
+            let spec = json!({ "insecureSkipVerify": true });
+            objects.push(traefik("ServersTransport", UNVERIFIED, namespace, &spec));
         }
-        for (namespace, routes) in namespaces {
-            let name = format!("app-{}", plan.host);
-            if settings.form == Form::Gateway {
-                for (at, rules) in routes.chunks(RULES_OF_A_ROUTE).enumerate() {
-                    let name = match at {
-                        0 => name.clone(),
-                        at => format!("part-{}.{name}", at + 1),
-                    };
-                    let spec = json!({
-                        "parentRefs": parents(plan, settings),
-                        "hostnames": [plan.host],
-                        "rules": rules,
-                    });
-                    self.add(
-                        "HTTPRoute",
-                        &name,
-                        namespace,
-                        gateway_object(&name, namespace, &spec),
-                    );
-                }
-                continue;
-            }
-            let mut spec = json!({ "entryPoints": entry_points(plan), "routes": routes });
-            if plan.https {
-                insert(&mut spec, "tls", tls(plan, namespace));
-            }
-            self.add(
-                "IngressRoute",
-                &name,
-                namespace,
-                traefik("IngressRoute", &name, namespace, &spec),
-            );
+        for (name, spec) in &chain {
+            objects.push(traefik("Middleware", name, namespace, spec));
+        }
+        match namespaces.iter_mut().find(|(known, _)| *known == namespace) {
+            Some((_, routes)) => routes.push(route),
+            None => namespaces.push((namespace, vec![route])),
         }
     }
+    for (namespace, routes) in namespaces {
+        objects.extend(routes_of(plan, namespace, &routes, settings));
+    }
+    objects
+}
+
+/// Returns the objects that hold a host's routes in a namespace.
+fn routes_of(
+    plan: &HostPlan<'_>,
+    namespace: Option<&str>,
+    routes: &[Value],
+    settings: &Settings,
+) -> Vec<Value> {
+    let name = format!("app-{}", plan.host);
+    if settings.form == Form::Gateway {
+        let parts = routes.chunks(RULES_OF_A_ROUTE).enumerate();
+        let object = |(at, rules): (usize, &[Value])| {
+            let name = match at {
+                0 => name.clone(),
+                at => format!("part-{}.{name}", at + 1),
+            };
+            let spec = json!({
+                "parentRefs": parents(plan, settings),
+                "hostnames": [plan.host],
+                "rules": rules,
+            });
+            gateway_object(&name, namespace, &spec)
+        };
+        return parts.map(object).collect();
+    }
+    let mut spec = json!({ "entryPoints": entry_points(plan), "routes": routes });
+    if plan.https {
+        insert(&mut spec, "tls", tls(plan, namespace));
+    }
+    vec![traefik("IngressRoute", &name, namespace, &spec)]
 }
 
 /// Returns the certificate of a host's routes in a namespace. By the name in the handshake, Traefik
@@ -153,71 +173,6 @@ fn tls(plan: &HostPlan<'_>, namespace: Option<&str>) -> Value {
         Some(name) => json!({ "secretName": name }),
         None => json!({}),
     }
-}
-
-/// Returns the routes to the outpost, one for each host.
-pub(super) fn of_the_outpost(plans: &[HostPlan<'_>], settings: &Settings) -> Vec<Value> {
-    plans.iter().map(|plan| outpost(plan, settings)).collect()
-}
-
-/// Returns the Ingress with its authentication at the outpost.
-fn ingress(
-    own: &Ingress,
-    plans: &[HostPlan<'_>],
-    documents: &Documents,
-    settings: &Settings,
-) -> Value {
-    let mut annotations = Map::new();
-    for (key, value) in &own.annotations {
-        if key == "kubectl.kubernetes.io/last-applied-configuration" {
-            continue;
-        }
-        let nginx_key = key.strip_prefix(PREFIX);
-        let value = match nginx_key {
-            // `kubectl apply` leaves what an object has and a file does not, unless it made it.
-            Some(own) if EXTERNAL.iter().any(|(external, _)| *external == own) => "",
-            Some("whitelist-source-range")
-                if own.annotation("allowlist-source-range").is_some() =>
-            {
-                ""
-            }
-            Some(key) => value_for_traefik(own, key, value),
-            None => value,
-        };
-        annotations.insert(key.clone(), json!(value));
-    }
-    let has_list = ["allowlist-source-range", "whitelist-source-range"];
-    let everywhere = addresses::list(documents.controller.source_range());
-    if !everywhere.is_empty() && !has_list.iter().any(|key| own.annotation(key).is_some()) {
-        annotations.insert(
-            format!("{PREFIX}allowlist-source-range"),
-            json!(everywhere.join(",")),
-        );
-    }
-    let of_own = |plan: &&HostPlan<'_>| own.hosts().any(|host| host == plan.host);
-    let unknown = plans
-        .iter()
-        .filter(of_own)
-        .flat_map(|plan| &plan.unknown_headers);
-    annotations.insert(
-        format!("{PREFIX}auth-url"),
-        json!(settings.outpost.question),
-    );
-    annotations.insert(
-        format!("{PREFIX}auth-response-headers"),
-        json!(headers::answered(unknown).join(",")),
-    );
-    let mut metadata = metadata(&own.name, own.namespace.as_deref());
-    if let Some(labels) = own.object.get("metadata").and_then(|it| it.get("labels")) {
-        metadata.insert("labels".into(), labels.clone());
-    }
-    metadata.insert("annotations".into(), annotations.into());
-    json!({
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "Ingress",
-        "metadata": metadata,
-        "spec": own.object.get("spec").cloned().unwrap_or_default(),
-    })
 }
 
 fn metadata(name: &str, namespace: Option<&str>) -> Map<String, Value> {
@@ -246,54 +201,6 @@ fn gateway_object(name: &str, namespace: Option<&str>, spec: &Value) -> Value {
     })
 }
 
-/// The ServersTransport for Services on https, whose certificates nginx did not verify.
-const UNVERIFIED: &str = "gatepost-unverified";
-
-fn scheme_of(location: &Location<'_>) -> Option<&'static str> {
-    scheme(
-        location
-            .ingress
-            .annotation("backend-protocol")
-            .unwrap_or_default(),
-    )
-}
-
-fn unverified(location: &Location<'_>) -> bool {
-    let verifies = location.ingress.set("proxy-ssl-verify") == Some("on");
-    scheme_of(location) == Some("https") && !verifies
-}
-
-/// Returns a route of an IngressRoute.
-fn route(plan: &HostPlan<'_>, at: usize, location: &Location<'_>, middlewares: &[&str]) -> Value {
-    let middlewares: Vec<Value> = middlewares.iter().map(|it| json!({ "name": it })).collect();
-    let mut rule = format!("Host(`{}`)", plan.host);
-    if let Some(paths) = location.reach.rule() {
-        rule = format!("{rule} && {paths}");
-    }
-    if plan.differs_by_address() {
-        // What nginx decoded before it chose.
-        rule = format!("{rule} && !PathRegexp(`%`)");
-    }
-    let mut route = json!({
-        "kind": "Rule",
-        "match": rule,
-        "priority": BASE + plan.locations.len() - at,
-        "middlewares": middlewares,
-    });
-    if let Some(service) = &location.path.backend.service {
-        let mut service = json!({
-            "name": service.name,
-            "port": port(service),
-            "scheme": scheme_of(location),
-        });
-        if unverified(location) {
-            insert(&mut service, "serversTransport", json!(UNVERIFIED));
-        }
-        insert(&mut route, "services", json!([service]));
-    }
-    route
-}
-
 /// Adds a key to an object.
 fn insert(object: &mut Value, key: &str, value: Value) {
     if let Some(object) = object.as_object_mut() {
@@ -305,32 +212,6 @@ fn entry_points(host: &HostPlan<'_>) -> [&'static str; 1] {
     [if host.https { "websecure" } else { "web" }]
 }
 
-fn port(service: &Service) -> Value {
-    match service.port.number {
-        Some(number) => json!(number),
-        None => json!(service.port.name),
-    }
-}
-
-/// Returns a rule of an HTTPRoute.
-fn http_rule(location: &Location<'_>, middlewares: &[&str]) -> Value {
-    let filter = |name: &&str| {
-        json!({
-            "type": "ExtensionRef",
-            "extensionRef": { "group": "traefik.io", "kind": "Middleware", "name": name },
-        })
-    };
-    let filters: Vec<Value> = middlewares.iter().map(filter).collect();
-    let (kind, value, _) = location.reach.path_match();
-    let path = json!({ "type": kind, "value": value });
-    let mut rule = json!({ "matches": [{ "path": path }], "filters": filters });
-    if let Some(service) = &location.path.backend.service {
-        let service = json!({ "name": service.name, "port": port(service) });
-        insert(&mut rule, "backendRefs", json!([service]));
-    }
-    rule
-}
-
 fn parents(plan: &HostPlan<'_>, settings: &Settings) -> Value {
     let gateway = &settings.gateway;
     let mut parent = json!({ "namespace": gateway.namespace, "name": gateway.name });
@@ -340,76 +221,30 @@ fn parents(plan: &HostPlan<'_>, settings: &Settings) -> Value {
     json!([parent])
 }
 
-/// Returns the route to the outpost at a host.
-fn outpost(host: &HostPlan<'_>, settings: &Settings) -> Value {
-    let (service, port) = (&settings.outpost.name, settings.outpost.port);
-    let namespace = Some(settings.outpost.namespace.as_str());
-    let name = format!("gatepost-{}", host.host);
-    let prefix = OutpostPrefix::default();
-    match settings.form {
-        Form::Annotations => {
-            let backend = json!({ "service": { "name": service, "port": { "number": port } } });
-            let path = |(path, kind): (&str, PathType)| {
-                let kind = if kind == PathType::Exact {
-                    "Exact"
-                } else {
-                    "Prefix"
-                };
-                json!({ "path": format!("{prefix}{path}"), "pathType": kind, "backend": backend })
-            };
-            let paths: Vec<Value> = PATHS.into_iter().map(path).collect();
-            let mut metadata = metadata(&name, namespace);
-            let mut spec = json!({ "rules": [{ "host": host.host, "http": { "paths": paths } }] });
-            let printed = host.printed();
-            let mut classes = printed.iter().map(|it| &it.spec.ingress_class_name);
-            if classes.any(|class| class.as_deref() == Some(&*settings.class)) {
-                insert(&mut spec, "ingressClassName", json!(settings.class));
-            } else {
-                let annotations = json!({ "kubernetes.io/ingress.class": settings.class });
-                metadata.insert("annotations".to_owned(), annotations);
-            }
-            json!({
-                "apiVersion": "networking.k8s.io/v1",
-                "kind": "Ingress",
-                "metadata": metadata,
-                "spec": spec,
-            })
-        }
-        Form::Crds => {
-            let mut spec = json!({
-                "entryPoints": entry_points(host),
-                "routes": [{
-                    "kind": "Rule",
-                    "match": outpost_rule(host.host, &prefix),
-                    "priority": ABOVE_ALL,
-                    "services": [{ "name": service, "port": port }],
-                }],
-            });
-            if host.https {
-                // By the name in the handshake, Traefik finds the certificate of the application's route.
-                insert(&mut spec, "tls", json!({}));
-            }
-            traefik("IngressRoute", &name, namespace, &spec)
-        }
-        Form::Gateway => {
-            let path = |(path, kind): (&str, PathType)| {
-                let kind = if kind == PathType::Exact {
-                    "Exact"
-                } else {
-                    "PathPrefix"
-                };
-                json!({ "path": { "type": kind, "value": format!("{prefix}{path}") } })
-            };
-            let matches: Vec<Value> = PATHS.into_iter().map(path).collect();
-            let spec = json!({
-                "parentRefs": parents(host, settings),
-                "hostnames": [host.host],
-                "rules": [{
-                    "matches": matches,
-                    "backendRefs": [{ "name": service, "port": port }],
-                }],
-            });
-            gateway_object(&name, namespace, &spec)
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_object_of_a_name_refuses_the_host() {
+        let gate = |content: &str| {
+            traefik(
+                "Middleware",
+                "gatepost-a",
+                Some("apps"),
+                &json!({ "x": content }),
+            )
+        };
+        let other = |kind: &str| traefik(kind, "gatepost-b", Some("apps"), &json!({}));
+        let mut objects = Objects::default();
+        assert_eq!(objects.add_all(vec![gate("one"), gate("one")]), Ok(()));
+        let clash = objects.add_all(vec![other("IngressRoute"), gate("two")]);
+        assert!(clash.is_err_and(|it| it.contains("Middleware `gatepost-a`")));
+        assert_eq!(objects.all, [gate("one")]);
+        assert_eq!(
+            objects.add_all(vec![gate("one"), other("Middleware")]),
+            Ok(())
+        );
+        assert_eq!(objects.all, [gate("one"), other("Middleware")]);
     }
 }

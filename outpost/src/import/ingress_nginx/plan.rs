@@ -29,26 +29,15 @@ pub(super) fn of<'i>(documents: &'i Documents, settings: &Settings) -> Outcome<'
         outcome.refused.extend(everywhere);
         return outcome;
     }
-    let mut verdicts: Vec<(&str, Verdict<'_>)> = Vec::new();
+    let mut verdicts: Verdicts<'_> = Vec::new();
     for ingress in &sorted.own {
         for name in ingress.hosts() {
             if !verdicts.iter().any(|(known, _)| *known == name) {
                 verdicts.push((name, host::verdict(name, &sorted, documents, settings)));
             }
         }
-        if ingress.hosts().next().is_none() {
-            let title = ingress.title();
-            match annotations::protective(ingress).or_else(|| protection::guard(ingress, documents))
-            {
-                Some(_) => outcome.refused.push(format!(
-                    "{title}: it is protected, and has no rule with a host and a path"
-                )),
-                None => outcome
-                    .skipped
-                    .push(format!("{title}: open, without a host")),
-            }
-        }
     }
+    outcome.add_without_a_host(&sorted, documents);
     for canary in &sorted.canaries {
         let is_known = |host: &str| verdicts.iter().any(|(known, _)| *known == host);
         if !canary.hosts().any(is_known) {
@@ -61,37 +50,58 @@ pub(super) fn of<'i>(documents: &'i Documents, settings: &Settings) -> Outcome<'
     if settings.form == Form::Annotations {
         share(&mut verdicts);
     }
-    let mut open: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-    for (name, verdict) in verdicts {
-        let shown = if name.is_empty() {
-            "rules without a host"
-        } else {
-            name
-        };
-        match verdict {
-            Verdict::Print(plan) => outcome.plans.push(*plan),
-            Verdict::Refused(reasons) => {
-                let lines = reasons.iter().map(|reason| format!("{shown}: {reason}"));
-                outcome.refused.extend(lines);
-            }
-            Verdict::Open => {
-                for ingress in sorted
-                    .own
-                    .iter()
-                    .filter(|it| it.hosts().any(|own| own == name))
-                {
-                    open.entry(ingress.title()).or_default().push(shown);
-                }
+    outcome.add(verdicts, &sorted);
+    outcome
+}
+
+/// What becomes of each host.
+type Verdicts<'i> = Vec<(&'i str, Verdict<'i>)>;
+
+impl<'i> Outcome<'i> {
+    fn add_without_a_host(&mut self, sorted: &Sorted<'i>, documents: &Documents) {
+        for ingress in sorted.own.iter().filter(|it| it.hosts().next().is_none()) {
+            let title = ingress.title();
+            let protection =
+                annotations::protective(ingress).or_else(|| protection::guard(ingress, documents));
+            if protection.is_some() {
+                self.refused.push(format!(
+                    "{title}: it is protected, and has no rule with a host and a path"
+                ));
+            } else {
+                self.skipped.push(format!("{title}: open, without a host"));
             }
         }
     }
-    for (title, hosts) in open {
-        outcome.skipped.push(format!(
-            "{title}: open: nothing protects {}",
-            hosts.join(", ")
-        ));
+
+    fn add(&mut self, verdicts: Verdicts<'i>, sorted: &Sorted<'i>) {
+        let mut open: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+        for (name, verdict) in verdicts {
+            let shown = if name.is_empty() {
+                "rules without a host"
+            } else {
+                name
+            };
+            match verdict {
+                Verdict::Print(plan) => self.plans.push(*plan),
+                Verdict::Refused(reasons) => {
+                    let lines = reasons.iter().map(|reason| format!("{shown}: {reason}"));
+                    self.refused.extend(lines);
+                }
+                Verdict::Open => {
+                    let has_it = |it: &&&Ingress| it.hosts().any(|own| own == name);
+                    for ingress in sorted.own.iter().filter(has_it) {
+                        open.entry(ingress.title()).or_default().push(shown);
+                    }
+                }
+            }
+        }
+        for (title, hosts) in open {
+            self.skipped.push(format!(
+                "{title}: open: nothing protects {}",
+                hosts.join(", ")
+            ));
+        }
     }
-    outcome
 }
 
 fn sorted<'i>(
@@ -104,9 +114,9 @@ fn sorted<'i>(
         let title = ingress.title();
         if ingress.class() != Some(&*settings.class) {
             sorted.foreign.push(ingress);
-            let protection = annotations::protective(ingress);
+            let never_taken_over = annotations::protective(ingress);
             let is_protected =
-                protection.is_some() || protection::guard(ingress, documents).is_some();
+                never_taken_over.is_some() || protection::guard(ingress, documents).is_some();
             if let Some(class) = ingress.class() {
                 outcome.skipped.push(format!(
                     "{title}: of the class `{class}`: `--class` names the class of this import"
@@ -135,7 +145,7 @@ fn sorted<'i>(
 }
 
 /// Of an Ingress, all hosts are printed or none: the same annotations hold for them.
-fn share<'i>(verdicts: &mut Vec<(&'i str, Verdict<'i>)>) {
+fn share(verdicts: &mut Verdicts<'_>) {
     loop {
         let mut change = None;
         for (at, (_, verdict)) in verdicts.iter().enumerate() {

@@ -348,36 +348,6 @@ fn paths_are_matched_as_before() {
 }
 
 #[test]
-fn each_annotation_without_an_equal_has_a_line() {
-    for (key, _) in super::annotations::EXTERNAL {
-        let value = match *key {
-            "auth-url" => URL.1,
-            "enable-global-auth" => "true",
-            "auth-snippet" => "return 200;",
-            _ => "X-Own",
-        };
-        let text = imported(&ingress(&[URL, (key, value)], "/"), Form::Annotations).text;
-        assert!(text.contains(&format!("# - {key}: ")), "{key}: {text}");
-        // `kubectl apply` would keep what is not there.
-        let kept = &objects(&text)[0]["metadata"]["annotations"];
-        let kept = &kept[format!("nginx.ingress.kubernetes.io/{key}")];
-        let is_kept = ["auth-url", "auth-response-headers"].contains(key);
-        assert!(
-            kept.is_string() && (*kept != "") == is_kept,
-            "{key}: {kept}"
-        );
-    }
-    let text = imported(
-        &ingress(&[URL, ("limit-rps", "5"), ("x-own", "1")], "/"),
-        Form::Crds,
-    )
-    .text;
-    for key in ["limit-rps", "x-own"] {
-        assert!(text.contains(&format!("# - {key}: ")), "{text}");
-    }
-}
-
-#[test]
 fn lists_and_other_objects() {
     let item = ingress(&[URL], "/");
     let own: Value = serde_json::from_str(&item).expect("JSON");
@@ -426,6 +396,7 @@ fn a_mistake_is_named_with_its_place_and_without_the_lines_around() {
     }
 }
 
+mod annotations;
 mod hosts;
 mod protected;
 mod requests;

@@ -195,10 +195,13 @@ fn no_name_is_that_of_another_hosts_object() {
         }
         parts.push(part);
     }
-    for form in [Form::Crds, Form::Gateway] {
+    // Addresses, headers, the gate, and 21 rewritten paths; the routes, of which an HTTPRoute has 16; and
+    // that to the outpost.
+    for (form, of_a_host) in [(Form::Crds, 24 + 1 + 1), (Form::Gateway, 24 + 2 + 1)] {
         let imported = imported_all(&parts, form);
         assert_eq!(imported.refused, Vec::<String>::new());
         let objects = objects(&imported.text);
+        assert_eq!(objects.len(), hosts.len() * of_a_host);
         let names: std::collections::BTreeSet<String> = objects
             .iter()
             .map(|it| format!("{} {}", it["kind"], it["metadata"]))
