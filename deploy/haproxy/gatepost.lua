@@ -35,9 +35,9 @@ local asked = {
     ["x-requested-with"] = ", ",
 }
 
--- The headers that the application gets from the outpost and from no client. `cookie` comes back
--- without Gatepost's own.
-local identity = {
+-- The headers that the application gets from the outpost alone, if at all, and from no client. `cookie`
+-- comes back without Gatepost's own.
+local replaced = {
     "x-auth-username",
     "x-auth-groups",
     "x-forwarded-email",
@@ -46,7 +46,10 @@ local identity = {
     "x-forwarded-groups",
     "x-gatepost-assertion",
     "cookie",
-    -- Identity headers of other systems, which the outpost never sets.
+    -- Who the user is, in the words of other systems; another path, method, scheme, host or address than
+    -- the outpost was asked about. The outpost never sets these. Leave out what a proxy in front of HAProxy
+    -- sets or removes in every request, if the app needs it.
+    -- Generated: each header that no client may say.
     "x-forwarded-access-token",
     "x-auth-request-user",
     "x-auth-request-email",
@@ -67,6 +70,12 @@ local identity = {
     "x-authentik-email",
     "x-authentik-name",
     "x-authentik-uid",
+    "x-original-url",
+    "x-rewrite-url",
+    "x-script-name",
+    "x-http-method-override",
+    "x-http-method",
+    "x-method-override",
     "x-forwarded-login",
     "x-forwarded-name",
     "x-auth-roles",
@@ -76,6 +85,10 @@ local identity = {
     "x-auth-userid",
     "x-userinfo",
     "x-ms-client-principal",
+    "script-name",
+    "forwarded",
+    "x-forwarded-ssl",
+    "x-forwarded-scheme",
     "x-gatepost-verdict",
     "x-gatepost-require",
     "remote-roles",
@@ -135,24 +148,13 @@ local identity = {
     "oidc-claim-roles",
     "oidc-access-token",
     "oidc-id-token",
-    -- Another path or method than the outpost was asked about, and what else only proxies say, by which
-    -- some apps route. Leave out what a proxy in front of HAProxy sets or removes in every request.
-    "x-original-url",
-    "x-rewrite-url",
-    "x-script-name",
-    "script-name",
-    "x-http-method-override",
-    "x-http-method",
-    "x-method-override",
     "x-forwarded-prefix",
     "x-forwarded-uri",
     "x-forwarded-method",
     "x-forwarded-server",
     "x-forwarded-port",
-    "x-forwarded-ssl",
-    "x-forwarded-scheme",
     "x-real-ip",
-    "forwarded",
+    -- The end of what is generated.
 }
 
 -- The headers of a refusal that go to the browser.
@@ -224,7 +226,7 @@ end
 local function identify(txn, answer)
     -- A name that is in the list twice is still one header.
     local done = {}
-    for _, name in ipairs(identity) do
+    for _, name in ipairs(replaced) do
         if not done[name] then
             for _, value in ipairs(values(answer, name)) do
                 txn.http:req_add_header(name, value)
@@ -233,7 +235,7 @@ local function identify(txn, answer)
         done[name] = true
     end
     local request = txn.http:req_get_headers()
-    for _, name in ipairs(identity) do
+    for _, name in ipairs(replaced) do
         local added, expected = values(request, name), values(answer, name)
         if #added ~= #expected then
             return false
@@ -250,7 +252,7 @@ end
 core.register_action("gatepost", { "http-req" }, function(txn, outpost)
     local request = txn.http:req_get_headers()
     -- First of all, so that no failure leaves a client's own in place.
-    for _, name in ipairs(identity) do
+    for _, name in ipairs(replaced) do
         txn.http:req_del_header(name)
     end
     local headers, twice = question(txn, request)

@@ -39,6 +39,18 @@ const GROUP_SEPARATOR: u8 = b'|';
 /// Separates them in the header of oauth2-proxy.
 const COMMA: u8 = b',';
 
+/// Returns how the names of whole families begin that no client may send, in lower case, for a proxy that
+/// removes headers by the beginning of their names.
+pub fn owned_prefixes() -> impl Iterator<Item = &'static str> {
+    other_systems::PREFIXES.into_iter()
+}
+
+/// Returns regular expressions of the names that only proxies say, in spellings in which none does, for a
+/// pattern that begins with a name and does not tell letters' case.
+pub fn alias_patterns() -> impl Iterator<Item = &'static str> {
+    other_systems::PROXIES_ALIASES.into_iter()
+}
+
 /// A set of headers that some family of applications already reads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Preset {
@@ -314,20 +326,43 @@ impl HeaderRules {
     }
 
     /// Returns all known names of headers that a proxy has to remove which takes no pattern and removes
-    /// none of a client by itself: [`Self::withheld`], the members of whole families, and what only
-    /// proxies say.
+    /// none of a client by itself: [`Self::owned_by_name`], and what only proxies say.
     pub fn removed_by_name(&self) -> impl Iterator<Item = String> {
+        let forwarded = by_name::FORWARDED.map(String::from).into_iter();
+        let forwarded = forwarded.filter(|name| !self.passes(name.as_bytes()));
+        self.each_once(self.owned_names().chain(forwarded))
+    }
+
+    /// Returns the known names of [`Self::owns`] that these rules do not set, for Traefik, whose entry
+    /// points remove what only proxies say: [`Self::withheld`], and the members of whole families.
+    pub fn owned_by_name(&self) -> impl Iterator<Item = String> {
+        self.each_once(self.owned_names())
+    }
+
+    /// Returns all names that [`Self::removed_by_name`] has for a proxy that removes the
+    /// [families](owned_prefixes) as such: without their members.
+    pub fn removed_beside_families(&self) -> impl Iterator<Item = String> {
+        self.removed_by_name()
+            .filter(|name| !other_systems::has_prefix(name.as_bytes()))
+    }
+
+    fn owned_names(&self) -> impl Iterator<Item = String> {
         let canonical =
             |name: &str| HeaderName::new(name).map_or_else(|_| name.to_string(), String::from);
         let others = other_systems::names(self.guards_methods).map(canonical);
         let others = others.chain(by_name::MEMBERS.map(String::from));
         let others = others.filter(|name| self.owns(name.as_bytes()));
-        let forwarded = by_name::FORWARDED.map(String::from).into_iter();
-        let forwarded = forwarded.filter(|name| !self.passes(name.as_bytes()));
-        let mut all: Vec<String> = self.withheld().map(String::from).collect();
-        for name in others.chain(forwarded) {
+        self.withheld().map(String::from).chain(others)
+    }
+
+    /// Returns each name once, without those that these rules set.
+    fn each_once(&self, names: impl Iterator<Item = String>) -> impl Iterator<Item = String> {
+        let mut all: Vec<String> = Vec::new();
+        for name in names {
             let is_new = !all.iter().any(|own| own.eq_ignore_ascii_case(&name));
-            if is_new && !self.sets(name.as_bytes()) && !self.spells_api_key(name.as_bytes()) {
+            let is_api_key = self.carries_api_key(name.as_bytes());
+            let is_spelled = !is_api_key && self.spells_api_key(name.as_bytes());
+            if is_new && !self.sets(name.as_bytes()) && !is_spelled {
                 all.push(name);
             }
         }

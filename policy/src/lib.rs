@@ -45,7 +45,7 @@ pub use decide::{Decision, Deferral, Denial, Permit, Policy, Unauthenticated};
 pub use header_name::{HeaderName, InvalidHeaderName};
 pub use headers::{
     ASSERTION_CLAIM, HeaderRules, HeaderSettings, OUTPOST_VERDICT, Preset, RULE_HEADER,
-    VERDICT_HEADER,
+    VERDICT_HEADER, alias_patterns, owned_prefixes,
 };
 pub use network::{ClientAddress, InvalidNetwork, Network};
 pub use public::{InvalidPattern, PublicPaths, unambiguous_path};

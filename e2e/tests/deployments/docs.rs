@@ -1,7 +1,8 @@
 //! The docs show the same files that the tests run.
 //!
 //! In `docs/proxies/` and `docs/assertion.md`, a comment before each block of code names the file that the block shows.
-//! `GATEPOST_UPDATE_DOCS=1` writes the files into the blocks.
+//! `GATEPOST_UPDATE_DOCS=1` writes the files into the blocks, and before that the names of headers into the
+//! files.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,6 +10,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
 use gatepost_e2e::layout;
+
+mod headers;
 
 fn pages() -> Result<Vec<PathBuf>> {
     let mut pages = Vec::new();
@@ -47,9 +50,17 @@ fn with_files(page: &str, shown: &mut BTreeSet<String>) -> Result<String> {
     Ok(out)
 }
 
+/// Returns whether the tests write what they otherwise compare.
+fn updates() -> bool {
+    std::env::var_os("GATEPOST_UPDATE_DOCS").is_some()
+}
+
 #[test]
 fn pages_show_the_files_that_the_tests_run() -> Result<()> {
-    let update = std::env::var_os("GATEPOST_UPDATE_DOCS").is_some();
+    let update = updates();
+    if update {
+        headers::write()?;
+    }
     let mut shown = BTreeSet::new();
     for path in pages()? {
         let page = fs::read_to_string(&path)?;

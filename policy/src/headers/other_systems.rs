@@ -116,10 +116,10 @@ pub(super) const USUAL: [&str; 30] = [
 
 /// The patterns of [`is_alias_of_proxies`], without regard to case.
 pub(super) const PROXIES_ALIASES: [&str; 5] = [
-    "x[^a-z0-9-]forwarded[^a-z0-9]",
+    r"x[^a-z0-9-]forwarded[\W_]",
     "x-forwarded[^a-z0-9-]",
     "x-forwarded-.*[^a-z0-9-]",
-    "x[^a-z0-9-]real[^a-z0-9]ip$",
+    r"x[^a-z0-9-]real[\W_]ip$",
     "x-real[^a-z0-9-]ip$",
 ];
 

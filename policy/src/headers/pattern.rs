@@ -10,7 +10,7 @@ use super::other_systems::{self, PREFIXES, PROXIES_ALIASES};
 use crate::header_name::HeaderName;
 
 /// What upstreams may read as the `-` of a name, in a pattern that does not tell letters' case.
-const SIGN: &str = "[^a-z0-9]";
+const SIGN: &str = r"[\W_]";
 
 impl HeaderRules {
     /// Returns a regular expression (RE2, as Traefik reads it) that matches the names that

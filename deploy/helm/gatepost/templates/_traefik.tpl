@@ -84,7 +84,7 @@ The identity headers of an application for which Traefik asks the outpost: the n
 and a pattern of all that no client may send, which Traefik removes from a request before it adds those of
 the outpost's answer. Both have the header of API keys, which no answer has: the application must not get it.
 The pattern has the headers of other systems too, whatever `headers.preset` is, except those of
-`headers.keep`. The lists are those of policy/src/headers.rs and policy/src/headers/other_systems.rs.
+`headers.keep`.
 */ -}}
 {{- define "gatepost.identity" -}}
 {{- $application := .name -}}
@@ -118,8 +118,13 @@ The pattern has the headers of other systems too, whatever `headers.preset` is, 
 {{- range $headers.keep -}}
 {{- $kept = append $kept (lower . | replace "-" ".") -}}
 {{- end -}}
-{{- /* What only proxies say, in a spelling in which none does: Traefik's entry points know `-` and `_` alone. */ -}}
-{{- $families := list "x[^a-z0-9-]forwarded[^a-z0-9]" "x-forwarded[^a-z0-9-]" "x-forwarded-.*[^a-z0-9-]" "x[^a-z0-9-]real[^a-z0-9]ip$" "x-real[^a-z0-9-]ip$" -}}
+{{- /* Generated: each header that no client may say. */ -}}
+{{- $aliases := list `x[^a-z0-9-]forwarded[\W_]` `x-forwarded[^a-z0-9-]` `x-forwarded-.*[^a-z0-9-]` `x[^a-z0-9-]real[\W_]ip$` `x-real[^a-z0-9-]ip$` -}}
+{{- $prefixes := list `x.gatepost.` `remote.` `x.remote.` `x.webauth.` `x.authentik.` `x.auth.request.` `x.authenticated.` `x.vouch.` `x.pomerium.` `x.goog.authenticated.user.` `x.goog.iap.` `x.ms.client.principal.` `x.ms.token.` `x.amzn.oidc.` `x.consumer.` `x.credential.` `cf.access.` `tailscale.user.` `oidc.` -}}
+{{- $others := list `X-Forwarded-User` `X-Forwarded-Email` `X-Forwarded-Groups` `X-Forwarded-Preferred-Username` `X-Forwarded-Access-Token` `X-Auth-Username` `X-Auth-Groups` `X-Original-URL` `X-Rewrite-URL` `X-Script-Name` `X-Forwarded-Login` `X-Forwarded-Name` `X-Auth-Roles` `X-Auth-Email` `X-Auth-Name` `X-Auth-Subject` `X-Auth-Userid` `X-Userinfo` `X-Ms-Client-Principal` `Script-Name` `Forwarded` `X-Forwarded-Ssl` `X-Forwarded-Scheme` -}}
+{{- $methods := list `X-HTTP-Method-Override` `X-HTTP-Method` `X-Method-Override` -}}
+{{- /* The end of what is generated. */ -}}
+{{- $families := $aliases -}}
 {{- /* A kept name in other spellings than that one, which the proxy in front overwrites. */ -}}
 {{- range $kept -}}
 {{- $words := splitList "." . -}}
@@ -128,7 +133,7 @@ The pattern has the headers of other systems too, whatever `headers.preset` is, 
 {{- $families = append $families (printf "%s[^a-z0-9-]%s$" (slice $words 0 $next | join "-") (slice $words $next | join "[^a-z0-9]")) -}}
 {{- end -}}
 {{- end -}}
-{{- range $family := list "x.gatepost." "remote." "x.remote." "x.webauth." "x.authentik." "x.auth.request." "x.authenticated." "x.vouch." "x.pomerium." "x.goog.authenticated.user." "x.goog.iap." "x.ms.client.principal." "x.ms.token." "x.amzn.oidc." "x.consumer." "x.credential." "cf.access." "tailscale.user." "oidc." -}}
+{{- range $family := $prefixes -}}
 {{- $inside := list -}}
 {{- range $kept -}}
 {{- if hasPrefix $family . -}}
@@ -153,20 +158,10 @@ The pattern has the headers of other systems too, whatever `headers.preset` is, 
 {{- end -}}
 {{- end -}}
 {{- end -}}
-{{- $others := list
-  "X-Forwarded-User" "X-Forwarded-Email" "X-Forwarded-Groups" "X-Forwarded-Preferred-Username"
-  "X-Forwarded-Access-Token" "X-Forwarded-Login" "X-Forwarded-Name"
-  "X-Auth-Username" "X-Auth-Groups" "X-Auth-Roles" "X-Auth-Email" "X-Auth-Name" "X-Auth-Subject" "X-Auth-Userid"
-  "X-Auth-Request-User" "X-Auth-Request-Email" "X-Auth-Request-Groups" "X-Auth-Request-Preferred-Username"
-  "X-Auth-Request-Access-Token" "X-Auth-Request-Redirect" "X-Userinfo" "X-Ms-Client-Principal"
-  "Remote-User" "Remote-Groups" "Remote-Email" "Remote-Name" "X-Remote-User" "X-Remote-Group"
-  "X-Webauth-User" "X-Webauth-Email" "X-Authentik-Username" "X-Authentik-Groups" "X-Authentik-Email"
-  "X-Authentik-Name" "X-Authentik-Uid" "X-Original-URL" "X-Rewrite-URL"
-  "Script-Name" "X-Script-Name" "Forwarded" "X-Forwarded-Ssl" "X-Forwarded-Scheme" -}}
 {{- /* Where rules, public paths or `allowPreflight` ask for methods, no client says another one to the application. */ -}}
 {{- $preflights := regexMatch `(?i)^\s*true\s*$` (toString .allowPreflight) -}}
 {{- if or $preflights (regexMatch "(?i)methods|[a-z-]=/" (toJson (list .rules .public))) -}}
-{{- $others = concat $others (list "X-HTTP-Method-Override" "X-HTTP-Method" "X-Method-Override") -}}
+{{- $others = concat $others $methods -}}
 {{- end -}}
 {{- $whole := printf "(?i)^(%s)" (join "|" $families) -}}
 {{- $exact := list -}}
