@@ -10,3 +10,9 @@ def behind_prefix(environ, start_response):
     if prefix and path.startswith(prefix):
         environ["PATH_INFO"] = path[len(prefix):]
     return application(environ, start_response)
+
+
+# Shows the scheme that its server has read.
+def scheme(environ, start_response):
+    environ["PATH_INFO"] = environ["wsgi.url_scheme"]
+    return application(environ, start_response)

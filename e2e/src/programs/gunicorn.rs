@@ -37,6 +37,15 @@ impl Gunicorn {
         Self::serving("behind_prefix", port, logs)
     }
 
+    /// Starts it with an application that shows the scheme that gunicorn has read in place of the path.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::start`].
+    pub fn showing_the_scheme(port: u16, logs: &Path) -> Result<Self> {
+        Self::serving("scheme", port, logs)
+    }
+
     fn serving(application: &str, port: u16, logs: &Path) -> Result<Self> {
         let url = Url::parse(&format!("http://127.0.0.1:{port}/"))?;
         let mut command = Command::new(PythonPackage::GUNICORN.locate()?);

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, ensure};
 use gatepost_e2e::Site;
 use gatepost_e2e::clients::raw_http1::RawConnection;
+use gatepost_e2e::doubles::kube_api::{KubeApi, app_service};
 use gatepost_e2e::doubles::upstream::Seen;
-use gatepost_e2e::proxies::{IngressNginx, Nginx};
+use gatepost_e2e::proxies::{IngressNginx, Nginx, Traefik};
 use gatepost_policy::{HeaderRules, HeaderSettings, Policy, Preset};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::shown;
 use crate::spellings::session;
@@ -21,8 +22,24 @@ const PUBLIC: &[&str] = &["/public/*", "GET=/hook"];
 /// HAProxy takes at most some hundred headers.
 const AT_ONCE: usize = 40;
 
-/// Names that a client says and only a proxy may.
-const SET: [&str; 3] = ["X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"];
+/// Names that a client says and only a proxy may: those that the proxies set themselves, and those that
+/// frameworks believe without being told.
+const SET: [&str; 14] = [
+    "X-Forwarded-For",
+    "X-Forwarded-Host",
+    "X-Forwarded-Proto",
+    "X-Forwarded-Protocol",
+    "X-Url-Scheme",
+    "X-Scheme",
+    "Front-End-Https",
+    "Client-Ip",
+    "X-Client-Ip",
+    "X-Cluster-Client-Ip",
+    "X-Original-Host",
+    "X-Rewrite-Url",
+    "X-Http-Method-Override",
+    "Proxy",
+];
 
 fn names() -> Vec<String> {
     let rules = HeaderRules::new(HeaderSettings::of(Preset::Gatepost, "wiki"));
@@ -32,7 +49,10 @@ fn names() -> Vec<String> {
     // A client's `X-Gatepost-Require` asks for more: such a request is refused where it arrives at the
     // outpost.
     let all = all.filter(|name| name != "X-Gatepost-Require");
-    all.chain(SET.map(String::from)).collect()
+    let all = all.chain(SET.map(String::from));
+    // Some are in both lists.
+    let all: BTreeSet<String> = all.map(|name| name.to_ascii_lowercase()).collect();
+    all.into_iter().collect()
 }
 
 /// Asks the application with these headers, and returns what it got.
@@ -143,6 +163,41 @@ fn no_client_says_what_only_proxies_say_behind_ingress_nginx() -> Result<()> {
             .redirects_everyone()
             .start()?;
         let _nginx = IngressNginx::start(&site, file, &["wiki"])?;
+        assert_eq!(arrivals(&site, "/public/x", file)?, None);
+    }
+    Ok(())
+}
+
+/// Row A9: behind Traefik's provider for the same annotations.
+#[test]
+#[ignore = "needs Traefik and an OpenID provider: cargo xtask test"]
+fn no_client_says_what_only_proxies_say_behind_traefiks_ingress_nginx() -> Result<()> {
+    for (outpost, file) in [
+        (
+            shown::SINGLE,
+            "deploy/kubernetes/traefik/ingress-nginx-single.yaml",
+        ),
+        (
+            shown::DOMAIN,
+            "deploy/kubernetes/traefik/ingress-nginx-domain.yaml",
+        ),
+    ] {
+        let site = Site::builder(outpost)
+            .applications(&json!({ "public": PUBLIC }))
+            .start()?;
+        let mut objects: Vec<Value> = serde_saphyr::from_multiple(&site.fitted(file, &[])?)?;
+        objects.push(json!({
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "IngressClass",
+            "metadata": { "name": "nginx" },
+            "spec": { "controller": "k8s.io/ingress-nginx" },
+        }));
+        objects.extend(["wiki", "files"].map(app_service));
+        let cluster = KubeApi::of_site(&site, objects)?;
+        let access = json!({ "kubernetesIngressNGINX": cluster.traefik_access() });
+        let _traefik = Traefik::new(&site, "deploy/traefik/static/kubernetes-ingress-nginx.yaml")?
+            .configure(&json!({ "providers": access }))
+            .start(&["wiki"])?;
         assert_eq!(arrivals(&site, "/public/x", file)?, None);
     }
     Ok(())

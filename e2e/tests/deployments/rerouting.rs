@@ -94,6 +94,28 @@ fn a_client_has_an_application_take_no_prefix_away() -> Result<()> {
     Ok(())
 }
 
+/// Row A9: gunicorn believes `X-Forwarded-Protocol` of a proxy on its own machine, and refuses a request in
+/// which another header says another scheme. Through Traefik, where the plugin removes the header of clients.
+#[test]
+#[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
+fn a_client_has_gunicorn_read_no_other_scheme() -> Result<()> {
+    let read = |url: &Url| -> Result<Answer> {
+        let request = Client::new()?.fetch(Method::GET, url);
+        Answer::read(request.header("X-Forwarded-Protocol", "ssl").send()?)
+    };
+    let site = checks::site("deploy/outpost/single.yaml").start()?;
+    let gunicorn = Gunicorn::showing_the_scheme(ports::free()?, site.folder())?;
+    assert_eq!(read(gunicorn.url())?.body, "https");
+    let mut changes = middlewares(&["wiki-gatepost"], &json!({ "public": checks::PUBLIC }));
+    changes["http"]["services"] = service("wiki", gunicorn.url().as_str());
+    let _traefik = Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?
+        .route_with("deploy/traefik/dynamic/plugin-single.yaml", &changes)?
+        .start(&["wiki"])?;
+    let answer = read(&site.url("wiki", "/public/page")?)?;
+    assert_eq!((answer.status, &*answer.body), (StatusCode::OK, "http"));
+    Ok(())
+}
+
 /// What Traefik's own middleware says of the prefix reaches the application through the plugin.
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]

@@ -38,10 +38,15 @@ pub(super) const PREFIXES: [&str; 19] = [
 /// oauth2-proxy, SonarQube, Louketo, APISIX and Azure. And those by which some servers and frameworks
 /// take another path: the one before a module of IIS has rewritten it (URL Rewrite, ISAPI_Rewrite), and
 /// the beginning that is not the application's (`SCRIPT_NAME` of gunicorn). Those by which a proxy says the
-/// client's address, host and scheme, and which Traefik neither sets nor removes (`Forwarded`, RFC 7239,
-/// goes before `X-Forwarded-For` and `-Host` in Rack). At last those by which a client asks for another
-/// method than that of its request.
-const NAMES: [&str; 26] = [
+/// client's address, host and scheme, and which Traefik neither sets nor removes: `Forwarded` (RFC 7239)
+/// goes before `X-Forwarded-For` and `-Host` in Rack, `X-Forwarded-Protocol` says the scheme to gunicorn,
+/// `Client-Ip` the address to Rails. `Proxy`, of which CGI makes `HTTP_PROXY`, by which programs choose the
+/// proxy of their own requests (CVE-2016-5385). At last those by which a client asks for another method than
+/// that of its request.
+///
+/// Not among them is what a network in front of Traefik sets in every request (`CF-Connecting-IP`,
+/// `True-Client-IP`, `Fastly-Client-IP`): its users' applications would know no client's address.
+const NAMES: [&str; 35] = [
     "x-forwarded-user",
     "x-forwarded-email",
     "x-forwarded-groups",
@@ -65,6 +70,15 @@ const NAMES: [&str; 26] = [
     "forwarded",
     "x-forwarded-ssl",
     "x-forwarded-scheme",
+    "x-forwarded-protocol",
+    "x-url-scheme",
+    "x-scheme",
+    "front-end-https",
+    "client-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-original-host",
+    "proxy",
     "x-http-method-override",
     "x-http-method",
     "x-method-override",
@@ -155,6 +169,22 @@ pub(super) const SHAPES: Shapes = {
     shapes
 };
 
+/// For each length of a name, by its lowest five bits, the first letters that [`NAMES`] of it have: rules
+/// `Cache-Control` and `X-Real-Ip` out, whose shapes are those of some.
+const FIRST_LETTERS: [u32; 32] = {
+    let mut firsts = [0_u32; 32];
+    let mut rest: &[&str] = &NAMES;
+    while let [name, others @ ..] = rest {
+        if let [first, ..] = name.as_bytes()
+            && let Some((_, [bits, ..])) = firsts.split_at_mut_checked(name.len() & 31)
+        {
+            *bits |= character_bit(*first);
+        }
+        rest = others;
+    }
+    firsts
+};
+
 /// For each first letter of a prefix, the bits of the third characters: rules most headers of a
 /// request out without a comparison.
 const HEADS: [u32; 32] = {
@@ -174,12 +204,11 @@ const HEADS: [u32; 32] = {
 /// Returns whether a header of this name is one of [`NAMES`] in some spelling; those of methods
 /// `with_methods` alone.
 pub(super) fn is_name(name: &[u8], with_methods: bool) -> bool {
-    // All begin like this, unlike `Cache-Control` and `Sec-Fetch-Mode`, whose shapes are those of some.
-    let may_be = matches!(
-        name,
-        [b'x' | b'X', ..] | [b's' | b'S', b'c' | b'C', ..] | [b'f' | b'F', b'o' | b'O', ..]
-    );
-    if !may_be {
+    let [first, ..] = name else {
+        return false;
+    };
+    let firsts = FIRST_LETTERS.get(name.len() & 31).copied();
+    if firsts.unwrap_or_default() & character_bit(*first) == 0 {
         return false;
     }
     names(with_methods).any(|own| same_folded(name, own))

@@ -55,6 +55,10 @@ fn every_spelling_of_our_names_is_ours() {
         "X-Forwarded-Username-2",
         "X-Real-Ip",
         "Cf-Ray",
+        // A network in front of Traefik sets these in every request.
+        "Cf-Connecting-Ip",
+        "True-Client-Ip",
+        "Proxy-Connection",
         "Remote",
         "Cookie",
         "",
