@@ -221,7 +221,7 @@ fn fresh(text: &str, part: &Part) -> Result<String> {
                     continue;
                 }
                 found += 1;
-                let indent = &line[..line.len() - line.trim_start().len()];
+                let indent: String = line.chars().take_while(|c| c.is_whitespace()).collect();
                 for own in generated(&rules()) {
                     out.push_str(&format!("{indent}{own}\n"));
                 }
