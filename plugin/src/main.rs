@@ -172,8 +172,13 @@ mod guest {
             path: &str,
             use_it: impl FnOnce(&mut ReadPart<'_>) -> Result<R, String>,
         ) -> Result<R, String> {
-            let file =
-                File::open(path).map_err(|error| format!("{error} (is its folder mounted?)"))?;
+            let file = File::open(path).map_err(|error| {
+                let advice = match error.starts_with("permission denied") {
+                    true => "let Traefik's user read it",
+                    false => "is its folder mounted?",
+                };
+                format!("{error} ({advice})")
+            })?;
             use_it(&mut |offset, length| file.read(offset, length))
         }
 

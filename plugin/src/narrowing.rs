@@ -4,6 +4,26 @@
 use gatepost_policy::config::{Fields, policy};
 use gatepost_policy::{Demand, Policy};
 
+/// The keys that only the outpost's configuration may have.
+const OF_THE_OUTPOST: &[&str] = &[
+    "rules",
+    "allowPreflight",
+    "machines",
+    "apiKeyHeader",
+    "headers",
+    "forwardCookie",
+    "upstreamTokens",
+    "issuer",
+    "mode",
+    "outpostPrefix",
+    "outpostUrl",
+    "cookieName",
+    "plainHttp",
+];
+
+/// The keys in whose place the folder is.
+const OF_THE_FOLDER: &[&str] = &["keysFile", "keysEnv", "keys", "revokedFile"];
+
 /// What a router has narrowed.
 #[derive(Debug, Default)]
 pub struct Narrowing {
@@ -56,10 +76,11 @@ pub(crate) fn narrow(
         // None of its patterns opens what the folder's do not.
         policy_of_folder.public = own.public;
     }
-    for key in &["rules", "allowPreflight", "machines"] {
-        if router.value(key).is_some() {
-            router.problem(key, "write it at the outpost");
-        }
+    for key in OF_THE_OUTPOST {
+        router.refuse(key, "write it at the outpost");
+    }
+    for key in OF_THE_FOLDER {
+        router.refuse(key, "is in the folder of `stateDir`: leave it out");
     }
     router.finish();
     narrowing

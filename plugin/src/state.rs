@@ -6,7 +6,7 @@
 //! removed at the outpost. A folder that is only old stays in force, as its keys and rules are those
 //! that the outpost had last; the log says that it is old.
 
-use gatepost_policy::config::{Fields, Problems, Value};
+use gatepost_policy::config::{Fields, Problem, Problems, Value};
 use gatepost_policy::state::{
     FORMAT, MAX_APPLICATION_BYTES, RENEWED_FILE, REVOKED_FILE, STALE_SECONDS, application_file,
     renewed_at,
@@ -25,6 +25,9 @@ const RETRY_INTERVAL_SECONDS: u64 = 1;
 
 /// The problem with what another program has written, or another version.
 const OTHER_FORMAT: &str = "another format: use one version of plugin and outpost";
+
+/// The section of what a router wrote, in messages.
+const MIDDLEWARE: &str = "middleware";
 
 /// The outpost's folder.
 #[derive(Debug)]
@@ -143,12 +146,24 @@ impl StateFolder {
         let renewed = self.read_file(host, RENEWED_FILE)?;
         let renewed = renewed_at(&renewed).ok_or(OTHER_FORMAT)?;
         self.log_age(host, now, renewed);
-        let content = self.read_file(host, &self.application_file)?;
+        let content = self.read_file(host, &self.application_file);
+        // The other file is there, so the folder is.
+        let content = content.map_err(|error| {
+            let name = &self.application;
+            format!("{error}; has the outpost's configuration an application `{name}`?")
+        })?;
         if self.seen.as_ref() == Some(&content) {
             return Ok(None);
         }
         let state = self.state(&content);
-        let state = state.map_err(|error| format!("{}: {error}", self.application_file))?;
+        // The outpost's file is not at fault for what the operator wrote at the middleware.
+        let state = state.map_err(|error| {
+            let is_routers = |problem: &Problem| problem.path.starts_with(MIDDLEWARE);
+            match error.0.iter().all(is_routers) {
+                true => error.to_string(),
+                false => format!("{}: {error}", self.application_file),
+            }
+        })?;
         self.seen = Some(content);
         Ok(Some(Box::new(state)))
     }
@@ -183,9 +198,9 @@ impl StateFolder {
             }
             let verdicts = fields.list("verdicts").unwrap_or_default();
             let settings = fields.section("settings");
-            let router = Fields::of(&self.router, "router", fields.problems());
+            let router = Fields::of(&self.router, MIDDLEWARE, fields.problems());
             fields.finish();
-            // Where `router` is missing, everything would be read as written by the outpost.
+            // Where the router's keys are missing, everything would be read as written by the outpost.
             Some((
                 Config::read_fields(settings?, Some(router?))?,
                 keys?,

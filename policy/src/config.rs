@@ -34,6 +34,8 @@ pub struct Fields<'a> {
     values: &'a [(String, Value)],
     path: String,
     asked: Vec<&'static str>,
+    /// Those of `asked` that may not be written here.
+    refused: Vec<&'static str>,
     problems: &'a Problems,
 }
 
@@ -59,6 +61,7 @@ impl<'a> Fields<'a> {
             values,
             path: path.to_owned(),
             asked: Vec::new(),
+            refused: Vec::new(),
             problems,
         }
     }
@@ -315,8 +318,21 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Reports `key`, which has to be written elsewhere, if it is written.
+    pub fn refuse(&mut self, key: &'static str, message: &str) {
+        if self.value(key).is_some() {
+            self.problem(key, message);
+        }
+        self.refused.push(key);
+    }
+
     /// Reports every key that was not asked for, with the nearest one that was.
     pub fn finish(self) {
+        let accepted = self
+            .asked
+            .iter()
+            .filter(|asked| !self.refused.contains(asked));
+        let accepted: Vec<&str> = accepted.copied().collect();
         for (key, _) in self.values {
             if self
                 .asked
@@ -325,7 +341,7 @@ impl<'a> Fields<'a> {
             {
                 continue;
             }
-            let nearest = self.asked.iter().find(|asked| is_nearly(asked, key));
+            let nearest = accepted.iter().find(|asked| is_nearly(asked, key));
             match nearest {
                 Some(asked) => {
                     self.problem(key, format_args!("unknown key: did you mean `{asked}`?"));
@@ -333,7 +349,7 @@ impl<'a> Fields<'a> {
                 None => {
                     self.problem(
                         key,
-                        format_args!("unknown key: expected {}", self.asked.join(", ")),
+                        format_args!("unknown key: expected {}", accepted.join(", ")),
                     );
                 }
             }
@@ -498,7 +514,10 @@ fn is_nearly(a: &str, b: &str) -> bool {
     {
         (from, to) = (rest, rest_of_b);
     }
-    from.len().max(to.len()) <= 2
+    // Or they begin alike, as `trustedProxy` and `trustedProxies` do.
+    let alike = b.len() - to.len();
+    let longest = from.len().max(to.len());
+    longest <= 2 || longest <= 3 && alike >= 6
 }
 
 #[cfg(test)]

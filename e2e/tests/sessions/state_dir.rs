@@ -226,7 +226,7 @@ fn a_router_narrows_and_never_widens() -> Result<()> {
     becomes(&stack, &alice, "/", StatusCode::SERVICE_UNAVAILABLE)?;
     is_logged(
         &stack,
-        "router.public: not all of it is public at the outpost",
+        "middleware.public: not all of it is public at the outpost",
     )
 }
 

@@ -253,14 +253,15 @@ fn require(mut fields: Fields<'_>) -> Require {
         all.push(Condition::new(Kind::DeviceBound, "true".into()));
     }
     let require = Require::new(any, all, not);
-    // A rule without an entry would admit every user, which is not why an operator writes one.
-    if require.is_empty() {
-        fields.problem(
-            "groups",
-            "an empty rule: leave out `require` to admit all who sign in",
-        );
-    }
+    let (problems, path) = (fields.problems(), fields.path_of("groups"));
+    let before = problems.len();
     fields.finish();
+    // A rule without an entry would admit every user, which is not why an operator writes one. Where a
+    // key is misspelt, the advice would be to remove the rule.
+    if require.is_empty() && problems.len() == before {
+        let message = "an empty rule: leave out `require` to admit all who sign in";
+        problems.push(path, &message);
+    }
     require
 }
 
@@ -294,6 +295,18 @@ fn conditions(fields: &mut Fields<'_>) -> Vec<Condition> {
             continue;
         }
         for entry in entries {
+            let has_name = entry.find('@').is_some_and(|at| at > 0);
+            // Neither would ever match.
+            let other = match kind {
+                Kind::Email if !has_name => Some("an address: write domains under `emailDomains`"),
+                Kind::EmailDomain if has_name || entry.contains('*') => {
+                    Some("a domain: write addresses under `emails`")
+                }
+                _ => None,
+            };
+            if let Some(other) = other {
+                fields.problem(key, format_args!("`{entry}` is not {other}"));
+            }
             conditions.push(Condition::new(*kind, entry));
         }
     }

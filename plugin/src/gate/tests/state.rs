@@ -148,7 +148,7 @@ fn a_folder_that_is_missing_damaged_or_anothers_serves_nothing() {
             "no application's file",
             APPLICATION,
             None,
-            "entity not found",
+            "entity not found; has the outpost's configuration an application `wiki`?",
         ),
         ("no sign of renewal", RENEWED, None, "entity not found"),
         (
