@@ -61,3 +61,14 @@ pub(crate) fn application(name: &str) -> Arc<Application> {
     static SNAPSHOT: LazyLock<Snapshot> = LazyLock::new(|| snapshot(&KEYS));
     Arc::clone(SNAPSHOT.applications.named(name).expect("an application"))
 }
+
+/// Returns a configuration whose only application, `wiki`, has these further keys.
+pub(crate) fn config(more: &str) -> Config {
+    let yaml = format!(
+        "keys: ['{}']\n\
+         providers: [{{name: main, issuer: 'https://id.example.com', clientId: gatepost}}]\n\
+         applications: [{{name: wiki, externalUrl: 'https://wiki.example.com'{more}}}]",
+        KEYS[0]
+    );
+    Config::parse(&yaml, []).expect("a configuration")
+}

@@ -119,6 +119,21 @@ pub fn variable_of(key: &str) -> String {
     format!("{PREFIX}{}", words.join("_"))
 }
 
+/// Returns the beginning of the names of the variables for an entry of a list, like `providers[1]`.
+pub(super) fn variable_of_entry(entry: &str) -> String {
+    let mut name = PREFIX.trim_end_matches('_').to_owned();
+    for level in entry.split('.') {
+        let (key, index) = level.split_once('[').unwrap_or((level, ""));
+        let words = words_of(key).into_iter().flatten();
+        let index = index.trim_end_matches(']').to_owned();
+        for word in words.chain([index]).filter(|word| !word.is_empty()) {
+            name.push('_');
+            name.push_str(&word);
+        }
+    }
+    name
+}
+
 /// Returns a key's words in capitals, with `None` for the number of a list's entry.
 fn words_of(key: &str) -> Vec<Option<String>> {
     let mut words = Vec::new();
@@ -242,12 +257,21 @@ fn unknown(name: &str) -> String {
             .filter(|given| words.iter().flatten().any(|word| word == *given));
         (same.count(), std::cmp::Reverse(words.len()))
     };
-    match keys()
-        .map(|key| key.path)
-        .max_by_key(shared)
-        .filter(|key| shared(key).0 * 2 > given.len())
-    {
+    // Or a `_` too few or too many.
+    let plain = |name: &str| -> String {
+        let letters = name.chars().filter(|c| c.is_ascii_alphabetic());
+        letters.collect()
+    };
+    let spelt = plain(name);
+    let known = || keys().map(|key| key.path);
+    let found = known()
+        .find(|key| plain(&variable_of(key)) == spelt)
+        .or_else(|| {
+            let nearest = known().max_by_key(shared);
+            nearest.filter(|key| shared(key).0 * 2 > given.len())
+        });
+    match found {
         Some(key) => format!("no such key: `{key}` is {}", variable_of(key)),
-        None => "no such key: the reference lists them all".to_owned(),
+        None => "no such key: `gatepost config example` lists the keys".to_owned(),
     }
 }

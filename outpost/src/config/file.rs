@@ -125,11 +125,21 @@ fn located(findings: Vec<Finding>, path: &Path, text: &str) -> Vec<Finding> {
     let locations = Locations::of(text);
     let mut findings: Vec<Finding> = findings
         .into_iter()
-        .map(|Finding { problem, .. }| Finding {
-            location: locations
-                .line_of(&problem.path)
-                .map(|line| (path.to_path_buf(), line)),
-            problem,
+        .map(|Finding { mut problem, .. }| {
+            if let Some(entry) = locations.entry_of_elsewhere(&problem.path) {
+                let variables = environment::variable_of_entry(entry);
+                problem.message += &format!("; this entry is only in variables {variables}_…");
+                return Finding {
+                    problem,
+                    location: None,
+                };
+            }
+            Finding {
+                location: locations
+                    .line_of(&problem.path)
+                    .map(|line| (path.to_path_buf(), line)),
+                problem,
+            }
         })
         .collect();
     findings.sort_by_key(|finding| finding.location.as_ref().map(|(_, line)| *line));
@@ -144,6 +154,10 @@ fn parse_yaml(text: &str) -> Result<Value, ConfigError> {
     };
     let value: Option<Value> = serde_saphyr::from_str(text).map_err(|error| {
         let at = error.location().map(|place| (place.line(), place.column()));
+        if let Some(tab) = at.and_then(|(line, _)| tab_near(text, line)) {
+            let message = "a tab in the indentation: write blanks".to_owned();
+            return syntax(Some(tab), message);
+        }
         let error = error.without_snippet();
         syntax(
             at,
@@ -158,6 +172,19 @@ fn parse_yaml(text: &str) -> Result<Value, ConfigError> {
         )),
         None => Ok(Value::Object(Map::new())),
     }
+}
+
+/// Returns line and column of a tab that indents the line of a mistake, the one before or the one after
+/// it: the parser sees a tab only where the line before it ends.
+fn tab_near(text: &str, line: u64) -> Option<(u64, u64)> {
+    (1..)
+        .zip(text.lines())
+        .filter(|(number, _)| (line.saturating_sub(1)..=line + 1).contains(number))
+        .find_map(|(number, text)| {
+            let mut indentation = (1..).zip(text.chars().take_while(|c| c.is_whitespace()));
+            let (column, _) = indentation.find(|(_, c)| *c == '\t')?;
+            Some((number, column))
+        })
 }
 
 /// Returns the parser's message without the place, which [`ConfigError`] says. Its full report quotes the

@@ -34,6 +34,19 @@ impl Locations {
         }
     }
 
+    /// Returns the first entry of a list on the way to the key at `path` that the file does not have,
+    /// though it has the list or lacks the key of it: then variables made the entry.
+    pub(super) fn entry_of_elsewhere<'p>(&self, path: &'p str) -> Option<&'p str> {
+        let has = |path: &str| self.0.contains_key(&path.to_ascii_lowercase());
+        path.match_indices(']').find_map(|(end, _)| {
+            let entry = path.get(..=end)?;
+            let list = entry.get(..entry.rfind('[')?)?;
+            // A list that is written as one text has no entries here.
+            let is_text = has(list) && !has(&format!("{list}[0]"));
+            (!has(entry) && !is_text).then_some(entry)
+        })
+    }
+
     fn put(&mut self, path: &str, line: u64) {
         // Keys are compared without case, and so are their paths.
         self.0.entry(path.to_ascii_lowercase()).or_insert(line);
@@ -169,6 +182,19 @@ nothing:
             ("GATEPOST_COLOUR", None),
         ] {
             assert_eq!(locations.line_of(path), line, "{path}");
+        }
+        for (path, entry) in [
+            ("providers[1].clientId", None),
+            ("providers[2].clientId", Some("providers[2]")),
+            ("Providers[2]", Some("Providers[2]")),
+            (
+                "applications[0].rules[1].paths",
+                Some("applications[0].rules[1]"),
+            ),
+            ("nothing[0].name", None),
+            ("listen.http", None),
+        ] {
+            assert_eq!(locations.entry_of_elsewhere(path), entry, "{path}");
         }
         assert_eq!(Locations::of("keys: [").line_of("keys"), None);
         assert_eq!(Locations::of("").line_of("keys"), None);

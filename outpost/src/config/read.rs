@@ -92,29 +92,35 @@ pub(super) fn config(
         .into_iter()
         .filter_map(|fields| provider::provider(fields, &files))
         .collect();
+    let all_read = providers.len() == written;
     for (at, ProviderSettings { name, .. }) in providers.iter().enumerate() {
         if providers
             .iter()
             .take(at)
             .any(|earlier| earlier.name == *name)
         {
-            fields.problem("providers", format!("two are called `{name}`"));
+            let key = match all_read {
+                true => format!("providers[{at}]"),
+                false => "providers".to_owned(),
+            };
+            fields.problem(&key, format!("two are called `{name}`"));
         }
     }
     let known = KnownProviders {
         all: &providers,
-        all_read: providers.len() == written,
+        all_read,
     };
     let applications = fields.sections("applications");
     if applications.is_empty() && extent == Extent::Everything {
         fields.problem("applications", "missing: at least one application");
     }
+    let written = applications.len();
     let mut applications: Vec<ApplicationSettings> = applications
         .into_iter()
         .filter_map(|fields| application::application(fields, known, &files, frames))
         .collect();
     upstream_tokens::note_clients(&mut providers, &mut applications);
-    clashes::report(&applications, &fields);
+    clashes::report(&applications, applications.len() == written, &fields);
     assertion::report(&applications, assertion_keys.as_ref(), &fields);
     session::report_devices(&applications, session, device_bound, &fields);
     frames::report_devices(&applications, device_bound, &fields);

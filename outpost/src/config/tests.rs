@@ -6,6 +6,7 @@ use crate::origin::Mode;
 use crate::session_times::SessionTimes;
 use gatepost_oidc::ProviderSettings;
 
+mod advice;
 mod environment;
 mod pages;
 
@@ -535,8 +536,8 @@ fn applications_must_differ() {
     assert_eq!(
         problems(&yaml, &[]),
         [
-            "applications: two are called `wiki`",
-            "applications: two have the externalUrl `https://wiki.example.com`",
+            "applications[1]: two are called `wiki`",
+            "applications[2]: two have the externalUrl `https://wiki.example.com`",
         ]
     );
 }

@@ -7,10 +7,15 @@ use crate::compat::is_shared_prefix;
 use crate::export::names::{self, SharedName};
 use crate::origin::Mode;
 
-/// Reports them all.
-pub(super) fn report(applications: &[ApplicationSettings], fields: &Fields<'_>) {
-    let problem = |text: String| fields.problem("applications", text);
+/// Reports them all, each at the later application, where `all_read` says that the places of these are
+/// those in the file.
+pub(super) fn report(applications: &[ApplicationSettings], all_read: bool, fields: &Fields<'_>) {
     for (at, application) in applications.iter().enumerate() {
+        let key = match all_read {
+            true => format!("applications[{at}]"),
+            false => "applications".to_owned(),
+        };
+        let problem = |text: String| fields.problem(&key, text);
         let earlier = || applications.iter().take(at);
         if earlier().any(|other| other.audience == application.audience) {
             problem(format!("two are called `{}`", application.audience));
@@ -201,9 +206,9 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "applications: `outer` has an upstream at `board.a.example.com`, which is \
+                "applications[1]: `outer` has an upstream at `board.a.example.com`, which is \
                  `board`'s: name it there",
-                "applications: `outer` has an upstream at `x.a.example.com`, which is `inner`'s: \
+                "applications[1]: `outer` has an upstream at `x.a.example.com`, which is `inner`'s: \
                  name it there",
             ]
         );
@@ -222,7 +227,7 @@ mod tests {
         assert_eq!(
             lines("board"),
             [
-                "applications: `outer` has its `machineTokens.resource` at `board.example.com`, \
+                "applications[1]: `outer` has its `machineTokens.resource` at `board.example.com`, \
                  which is `board`'s: name it there"
             ]
         );

@@ -94,6 +94,13 @@ pub(super) fn provider(mut fields: Fields<'_>, files: &Files) -> Option<Provider
 fn issuer_url(text: &str) -> Result<IssuerUrl, &'static str> {
     const ACCEPTED: &str = "expected an http or https URL without query, like \
                             `https://id.example.com/realms/main`";
+    const DOCUMENT: &str = "/.well-known/openid-configuration";
+    if text.trim_end_matches('/').ends_with(DOCUMENT) {
+        return Err(
+            "the address of the discovery document, which begins with the issuer: leave \
+             `/.well-known/openid-configuration` out",
+        );
+    }
     let issuer = IssuerUrl::new(text.to_owned()).map_err(|_| ACCEPTED)?;
     let url = issuer.url();
     let good = matches!(url.scheme(), "http" | "https")
@@ -177,15 +184,22 @@ fn client(fields: &mut Fields<'_>, files: &Files) -> Client {
 fn client_secret(fields: &mut Fields<'_>, files: &Files) -> Option<ClientSecret> {
     let inline = fields.text("clientSecret");
     let secret = match written(fields, inline, "clientSecret", "clientSecretFile")?.ok()? {
-        Written::Inline(secret) => secret,
-        Written::File(path) => files
-            .read(fields, "clientSecretFile", &path)?
-            .trim_end()
-            .to_owned(),
+        Written::Inline(secret) => {
+            if secret.is_empty() {
+                fields.problem("clientSecret", "is empty: leave it out for a public client");
+            }
+            secret
+        }
+        Written::File(path) => {
+            let read = files.read(fields, "clientSecretFile", &path)?;
+            let secret = read.trim_end();
+            if secret.is_empty() {
+                let message = format!("{path} is empty: write the client's secret into it");
+                fields.problem("clientSecretFile", message);
+            }
+            secret.to_owned()
+        }
     };
-    if secret.is_empty() {
-        fields.problem("clientSecret", "is empty: leave it out for a public client");
-    }
     Some(ClientSecret::new(secret))
 }
 
@@ -306,13 +320,17 @@ pub(super) fn claim_paths(fields: &mut Fields<'_>, key: &'static str) -> Option<
 
 /// Reads `caFile`.
 pub(super) fn authorities(fields: &mut Fields<'_>, files: &Files) -> Vec<u8> {
-    let authorities = fields
-        .text("caFile")
-        .and_then(|path| files.read(fields, "caFile", &path))
-        .map(|pem| pem.as_bytes().to_vec())
-        .unwrap_or_default();
-    if !authorities.is_empty() && reqwest::Certificate::from_pem_bundle(&authorities).is_err() {
-        fields.problem("caFile", "expected certificates in PEM");
+    let Some(path) = fields.text("caFile") else {
+        return Vec::new();
+    };
+    let Some(pem) = files.read(fields, "caFile", &path) else {
+        return Vec::new();
+    };
+    // A text without a certificate is a bundle of none, with which no server would be trusted.
+    let found = reqwest::Certificate::from_pem_bundle(pem.as_bytes());
+    if !found.is_ok_and(|found| !found.is_empty()) {
+        let message = format!("{path} has no certificate, or an invalid one: expected PEM");
+        fields.problem("caFile", message);
     }
-    authorities
+    pem.as_bytes().to_vec()
 }

@@ -5,6 +5,7 @@ use http::HeaderMap;
 use url::Url;
 
 use super::files::{Files, Written, written};
+use super::provider::authorities;
 use super::urls::http_url;
 use crate::telemetry::traces::{self, TracesSettings};
 
@@ -21,11 +22,7 @@ pub(super) fn traces(mut fields: Fields<'_>, files: &Files) -> Option<TracesSett
         url
     });
     let headers = headers(&mut fields, files);
-    let authorities = fields
-        .text("caFile")
-        .and_then(|path| files.read(&fields, "caFile", &path))
-        .map(|text| text.as_bytes().to_vec())
-        .unwrap_or_default();
+    let authorities = authorities(&mut fields, files);
     let sample_ratio = fields.parsed("sampleRatio", |text| {
         let ratio = text.parse::<f64>().ok();
         ratio

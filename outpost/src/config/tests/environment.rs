@@ -92,7 +92,7 @@ fn the_environment_overrides_the_file_and_names_its_own_mistakes() {
     assert_eq!(
         problems(&yaml, &mistakes),
         [
-            "GATEPOST_MOOD: no such key: the reference lists them all",
+            "GATEPOST_MOOD: no such key: `gatepost config example` lists the keys",
             "GATEPOST_APPLICATIONS_EXTERNAL_URL: no such key: `applications[].externalUrl` is \
          GATEPOST_APPLICATIONS_0_EXTERNAL_URL",
             "GATEPOST_APPLICATIONS_2_NAME: entries are counted from 0 without a gap",

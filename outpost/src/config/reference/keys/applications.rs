@@ -100,8 +100,8 @@ pub(super) const APPLICATIONS: &[Key] = &[
         Kind::Text,
         "/akprox",
         "The path under which the outpost answers at this application's host. `/akprox` and \
-         `/outpost.goauthentik.io` are understood too. Two applications on one host name need one \
-         each.",
+         `/outpost.goauthentik.io` are understood too. Two applications on one host name, at \
+         different ports, need one each, and a `cookieName` each.",
     ),
     key(
         "applications[].provider",
