@@ -38,10 +38,28 @@ pub fn sign_in_failed(application: &str, issuer: &str, reason: &'static str) {
     );
 }
 
+/// The most groups in a line.
+const MAX_GROUPS: usize = 20;
+
 /// Logs that a signed-in user was not admitted, by the rule of the list with this name or number, or by
-/// `require`, which has no name.
+/// `require`, which has no name. The groups that arrived say why: the user has no session in which they
+/// could be seen.
 pub fn denied(application: &str, claims: &Claims, rule: Option<&str>) {
-    of_user("denied", "not admitted", application, claims, rule);
+    let groups: Vec<&str> = claims.groups.iter().take(MAX_GROUPS).collect();
+    let further = claims.groups.iter().count().saturating_sub(MAX_GROUPS);
+    tracing::info!(
+        target: TARGET,
+        event = "denied",
+        application,
+        issuer = claims.iss,
+        subject = claims.sub,
+        username = claims.preferred_username.as_deref().unwrap_or_default(),
+        session = mark(&claims.sid),
+        rule,
+        groups = %QuotedList(&groups),
+        further_groups = (further > 0).then_some(further),
+        "not admitted",
+    );
 }
 
 /// Logs that a signed-in user was refused, since the rule with this name or number asks for another

@@ -351,6 +351,8 @@ async fn decisions_and_sign_ins_are_counted_and_audited_without_secrets() {
     assert_eq!(signed_in["span"]["trace_id"], trace);
     let denied = audited("denied");
     assert_eq!(denied["session"], signed_in["session"]);
+    assert_eq!(denied["groups"], "`staff`, `admins`");
+    assert_eq!(signed_in["groups"], serde_json::Value::Null);
     assert_ne!(denied["span"]["id"], "a b\"", "not an id");
     assert_eq!(audited("step_up")["session"], signed_in["session"]);
     assert_eq!(audited("sign_out")["session"], signed_in["session"]);
