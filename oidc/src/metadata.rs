@@ -30,6 +30,8 @@ pub(crate) struct Metadata {
     pub(crate) authentication_methods: Option<Vec<String>>,
     /// The classes of authentication (`acr`) that it names; `None` where it names none.
     pub(crate) classes: Option<Vec<String>>,
+    /// The scopes that it names; `None` where it names none.
+    pub(crate) scopes: Option<Vec<String>>,
     /// Whether it names PKCE with S256 (RFC 8414 §2).
     pub(crate) names_pkce: bool,
     /// Whether authorization responses have an `iss` (RFC 9207 §3).
@@ -62,6 +64,8 @@ impl Metadata {
             authentication_methods: list("token_endpoint_auth_methods_supported")
                 .map(|names| names.into_iter().map(str::to_owned).collect()),
             classes: list("acr_values_supported")
+                .map(|names| names.into_iter().map(str::to_owned).collect()),
+            scopes: list("scopes_supported")
                 .map(|names| names.into_iter().map(str::to_owned).collect()),
             names_pkce: list("code_challenge_methods_supported")
                 .is_some_and(|methods| methods.contains(&"S256")),

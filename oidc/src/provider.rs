@@ -74,6 +74,8 @@ pub struct Summary {
     pub has_userinfo: bool,
     /// The classes of authentication (`acr`) that the metadata names; `None` where it names none.
     pub classes: Option<Vec<String>>,
+    /// The scopes that the metadata names; `None` where it names none.
+    pub scopes: Option<Vec<String>>,
 }
 
 /// The provider has not been discovered yet, or not for a long time.
@@ -128,6 +130,7 @@ impl Provider {
                 || self.settings.sign_out_url.is_some(),
             has_userinfo: metadata.userinfo_endpoint.is_some(),
             classes: metadata.classes.clone(),
+            scopes: metadata.scopes.clone(),
         };
         let found = Discovered::new(&self.settings, metadata, keys);
         self.discovered.store(Some(Arc::new(found)));

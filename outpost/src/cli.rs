@@ -28,7 +28,7 @@ mod sessions;
 mod shipped;
 mod why;
 
-/// Gatepost's outpost: OpenID Connect sign-in and forward auth for Traefik, nginx, Caddy and Envoy.
+/// Gatepost's outpost: OpenID Connect sign-in and forward auth for Traefik, nginx, Caddy, HAProxy and Envoy.
 #[derive(Debug, Parser)]
 #[command(name = "gatepost", version, arg_required_else_help = true)]
 pub struct Cli {
@@ -88,7 +88,7 @@ enum Command {
     Import(import::ImportCommand),
     /// Print a new key for `keys` or the keys file.
     Keygen {
-        /// The key's id: letters, digits, `.`, `_` and `-`. Without one: the date, and four digits
+        /// The key's id: letters, digits, `.`, `_` and `-`. Without one: the date, and four letters
         /// that make keys of one day differ.
         #[arg(long, default_value = "", hide_default_value = true)]
         kid: String,

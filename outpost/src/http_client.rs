@@ -46,7 +46,7 @@ pub enum HttpError {
         source: std::io::Error,
     },
     /// No response: no connection, an untrusted certificate, or a timeout.
-    #[error("{}", chain(.0))]
+    #[error("{}{}", chain(.0), untrusted(&chain(.0)))]
     Request(#[source] reqwest::Error),
     /// The response is too long.
     #[error("the answer is longer than {MAX_RESPONSE_BYTES} bytes")]
@@ -57,6 +57,17 @@ pub enum HttpError {
     /// The response is a redirect, which is not followed.
     #[error("the answer is a redirect, which is not followed: is the issuer's URL exact?")]
     Redirect,
+}
+
+/// Returns what to do where no known authority has signed the server's certificate.
+fn untrusted(chain: &str) -> &'static str {
+    match chain.contains("UnknownIssuer") {
+        true => {
+            ": no authority that this system knows has signed the server's certificate: name the file \
+             with the authority's certificate in `caFile`, or in the variable `SSL_CERT_FILE`"
+        }
+        false => "",
+    }
 }
 
 /// Returns an error and its causes in one line: the operator needs the cause.

@@ -36,8 +36,10 @@ const TIDY_EVERY: Duration = Duration::from_secs(1);
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// An address cannot be listened on.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("`{key}`: cannot listen on {address}: {source}{}", unlistened(source))]
     Listen {
+        /// The key that names the address.
+        key: &'static str,
         /// The address.
         address: SocketAddr,
         /// Why not.
@@ -87,10 +89,11 @@ pub async fn serve(
     // Before the rest, since counters are looked up when their users are made.
     let metrics = Metrics::install()?;
     let outpost = Outpost::new(&config, Clock::system())?;
-    let mut bind = |addresses: &Addresses| bind(addresses, &mut inherited);
-    let public = bind(&config.listen.http)?;
-    let secure = config.listen.https.as_ref().map(&mut bind).transpose()?;
-    let operations = bind(&config.listen.metrics)?;
+    let mut bind = |key, addresses: &Addresses| bind(key, addresses, &mut inherited);
+    let public = bind("listen.http", &config.listen.http)?;
+    let secure = config.listen.https.as_ref();
+    let secure = secure.map(|own| bind("listen.https", own)).transpose()?;
+    let operations = bind("listen.metrics", &config.listen.metrics)?;
     if let Some(address) = inherited.left() {
         return Err(ServeError::Unnamed { address });
     }
@@ -215,12 +218,31 @@ async fn keep_tidy(metrics: Metrics) {
     }
 }
 
+/// Returns what to do where the system refuses an address.
+fn unlistened(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            ": another program listens there, perhaps an outpost that runs already"
+        }
+        std::io::ErrorKind::PermissionDenied => {
+            ": ports below 1024 are root's; name a higher one, which the proxy reaches as well"
+        }
+        std::io::ErrorKind::AddrNotAvailable => ": this machine does not have that address",
+        _ => "",
+    }
+}
+
 fn bind(
+    key: &'static str,
     addresses: &Addresses,
     inherited: &mut Inherited,
 ) -> Result<Vec<(TcpListener, Owner)>, ServeError> {
     let bind = |address| {
-        let listen = |source| ServeError::Listen { address, source };
+        let listen = |source| ServeError::Listen {
+            key,
+            address,
+            source,
+        };
         let (listener, owner) = match inherited.at(address) {
             Some(listener) => (listener, Owner::ServiceManager),
             None => {

@@ -34,6 +34,22 @@ impl TrustedProxies {
         self.0.is_empty()
     }
 
+    /// Returns what an operator should change, if these are so many that strangers are among them.
+    pub fn advice(&self) -> Option<String> {
+        let trusts_strangers = |own: &&IpNet| match own {
+            IpNet::V4(own) => own.prefix_len() < 8,
+            // The private addresses of IPv6 are a network of this size.
+            IpNet::V6(own) => own.prefix_len() < 7,
+        };
+        let network = self.0.iter().find(trusts_strangers)?;
+        Some(format!(
+            "`trustedProxies`: {network} trusts clients as if they were your proxy: a client that \
+             reaches the outpost says itself from which address and for which host it asks, so it \
+             passes `rateLimit`, puts any address into the log, and with `clientCertificateHeader` \
+             has any certificate; name the addresses of your proxies alone"
+        ))
+    }
+
     /// Returns whether some of them is in none of the networks of this text.
     pub fn reach_beyond(&self, networks: &str) -> bool {
         let known = Self::parse(networks.split(',')).unwrap_or_default();

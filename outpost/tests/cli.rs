@@ -350,7 +350,8 @@ fn check_fails_without_a_store_where_one_is_required() {
         let findings = said["findings"].as_array().expect("findings");
         let about_it = findings.iter().find(|finding| {
             let message = finding["message"].as_str();
-            message.is_some_and(|it| it.starts_with("`store`: cannot be looked at"))
+            let expected = "`store`: cannot be looked at from here: 127.0.0.1:1: ";
+            message.is_some_and(|it| it.starts_with(expected))
         });
         let about_it = about_it.expect("a finding about the store");
         assert_eq!(about_it["severity"], severity, "{further:?}: {said}");

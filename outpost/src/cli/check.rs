@@ -12,6 +12,7 @@ use report::{Report, Subject};
 mod applications;
 mod configuration;
 mod login_path;
+mod open;
 mod providers;
 mod redis;
 mod report;
@@ -59,6 +60,7 @@ pub(super) async fn check(
     configuration::note(&config, &mut report);
     providers::check(&snapshot, &mut report).await;
     applications::check(&snapshot, &config.keys, &mut report);
+    open::check(&config, &mut report);
     configuration::check_store(&config, redis, &mut report).await;
     if let Some(files) = &snapshot.state {
         state_dir::check(files, Clock::system().now(), &mut report);

@@ -166,6 +166,9 @@ impl Snapshot {
         if let Some(advice) = times.advice() {
             tracing::warn!("{advice}");
         }
+        if let Some(advice) = config.trusted_proxies.advice() {
+            tracing::warn!("{advice}");
+        }
         Ok(Self {
             applications: Applications::new(applications, &config.unserved)
                 .with_unknown(config.unknown_applications.as_deref()),

@@ -61,6 +61,18 @@ impl RedisUrl {
         self.text.trim_start().starts_with("rediss")
     }
 
+    /// Returns the addresses to which the outpost connects first, with commas between, and without
+    /// credentials.
+    pub fn addresses(&self) -> String {
+        let all = match &*self.topology {
+            Topology::Single(server) => std::slice::from_ref(server),
+            Topology::Sentinel { sentinels, .. } => sentinels,
+            Topology::Cluster(nodes) => nodes,
+        };
+        let all: Vec<String> = all.iter().map(|own| own.addr().to_string()).collect();
+        all.join(", ")
+    }
+
     pub(super) fn topology(&self) -> &Topology {
         &self.topology
     }
@@ -212,6 +224,7 @@ mod tests {
         let url = "redis-sentinel://u:secret@a,b:7/1?service=main&sentinelPassword=other";
         let parsed = RedisUrl::parse(url).expect("a valid address");
         assert!(!format!("{parsed:?}").contains("secret"));
+        assert_eq!(parsed.addresses(), "a:26379, b:7");
         let Topology::Sentinel {
             sentinels, node, ..
         } = *parsed.topology

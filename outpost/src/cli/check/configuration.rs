@@ -55,14 +55,14 @@ pub(super) fn note(config: &Config, report: &mut Report) {
 /// Checks whether the user who runs this check could use the file of the store, and warns of a Redis
 /// that does not suit. That may be out of reach from here.
 pub(super) async fn check_store(config: &Config, redis: Redis, report: &mut Report) {
-    match &config.store {
+    let addresses = match &config.store {
         StoreSettings::Memory { .. } => return,
         StoreSettings::Embedded { path, .. } => {
             store_file::check(path, report);
             return;
         }
-        StoreSettings::Redis { .. } => {}
-    }
+        StoreSettings::Redis { url, .. } => url.addresses(),
+    };
     let recovery = Recovery {
         clock: Clock::system(),
         lifetime: config.session.lifetime,
@@ -75,7 +75,9 @@ pub(super) async fn check_store(config: &Config, redis: Redis, report: &mut Repo
                 }
                 return;
             }
-            Err(error) => format!("`store`: cannot be looked at from here: {error}"),
+            Err(error) => {
+                format!("`store`: cannot be looked at from here: {addresses}: {error}")
+            }
         },
         Err(error) => format!("`store`: {error}"),
     };
@@ -94,6 +96,9 @@ pub(super) fn warn(config: &Config, report: &mut Report) {
              auth/traefik, auth/nginx and the others refuse everything. The plugin does not need it."
                 .to_owned(),
         );
+    }
+    if let Some(advice) = config.trusted_proxies.advice() {
+        warn(advice);
     }
     if let Some(file) = config.keys_file.as_ref().filter(|file| is_open(file)) {
         warn(format!(

@@ -19,6 +19,7 @@ pub(super) async fn check(snapshot: &Snapshot, report: &mut Report) {
             Ok(summary) => {
                 let conventions = snapshot.applications.conventions();
                 note_summary(&summary, settings.sign_out, conventions, &subject, report);
+                check_scopes(snapshot, provider, &summary, &subject, report);
                 check_classes(snapshot, provider, &summary, &subject, report);
                 if let Some(redirect_uri) = redirect_uri(snapshot, provider) {
                     let verdict = provider.try_client(&redirect_uri).await;
@@ -69,6 +70,56 @@ fn note_summary(
         (false, _) => "signing out is local: it has no end session endpoint",
     };
     report.note(subject, signs_out);
+}
+
+/// Warns where rules ask for groups and the request does not ask for the provider's scope for them, and
+/// names scopes that the provider does not list. It need not list all (OpenID Connect Discovery 1.0 §3).
+fn check_scopes(
+    snapshot: &Snapshot,
+    provider: &Arc<Provider>,
+    summary: &Summary,
+    subject: &Subject,
+    report: &mut Report,
+) {
+    const GROUPS: &str = "groups";
+    let Some(listed) = &summary.scopes else {
+        return;
+    };
+    let settings = provider.settings();
+    let asked: Vec<&str> = settings.scopes.iter().map(|own| own.as_str()).collect();
+    let mut applications = snapshot.applications.iter();
+    let asks_for_groups = applications.find(|application| {
+        let mut own = application.providers().iter();
+        own.any(|own| Arc::ptr_eq(own, provider)) && application.policy().groups().next().is_some()
+    });
+    if let Some(application) = asks_for_groups
+        && listed.iter().any(|own| own == GROUPS)
+        && !asked.contains(&GROUPS)
+    {
+        report.warning(
+            subject,
+            format!(
+                "{}: has a scope `{GROUPS}`, for which `scopes` does not ask, and rules of `{}` ask \
+                 for groups: add it, unless the groups arrive without it",
+                settings.name,
+                application.audience()
+            ),
+        );
+    }
+    let unlisted = asked
+        .into_iter()
+        .filter(|own| !listed.iter().any(|listed| listed == own));
+    let unlisted: Vec<&str> = unlisted.collect();
+    if !unlisted.is_empty() {
+        report.note(
+            subject,
+            format!(
+                "its `scopes_supported` does not list {}, for which `scopes` asks; some providers \
+                 refuse such a request to sign in",
+                unlisted.join(", ")
+            ),
+        );
+    }
 }
 
 /// Warns of classes of authentication that rules name, and that the provider does not list: then a

@@ -20,6 +20,16 @@ pub(super) fn check(config: &Config, report: &mut Report) {
             report.warning(&Subject::RevokedFile, closed);
         }
     }
+    if config.revoked_file.is_none() && config.state_dir.is_none() {
+        report.note(
+            &Subject::RevokedFile,
+            format!(
+                "neither `stateDir` nor `revokedFile` is set: behind the plugin, an ended session goes \
+                 on to the end of its window ({} minutes at most)",
+                config.session.window.div_ceil(60)
+            ),
+        );
+    }
     if let Some(warning) = unread(config) {
         report.warning(&Subject::RevokedFile, warning);
     }

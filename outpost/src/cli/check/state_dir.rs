@@ -32,8 +32,9 @@ pub(super) fn check(files: &StateFiles, now: NumericDate, report: &mut Report) {
         Err(error) => report.failure(
             &subject,
             format!(
-                "{shown}: {} cannot be written by {own_user}: {error}. The outpost's user needs to \
-                 write the folder",
+                "{}{} cannot be written by {own_user}: {error}. The outpost's user needs to write \
+                 the folder",
+                store_file::prefix(folder, place),
                 place.display()
             ),
         ),

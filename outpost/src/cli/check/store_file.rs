@@ -22,13 +22,22 @@ pub(super) fn check(path: &Path, report: &mut Report) {
         Err((what, error)) => report.failure(
             &Subject::Store,
             format!(
-                "{shown}: {} cannot be written by {own_user}: {error}. The outpost's user needs to \
-                 write the file and its folder",
+                "{}{} cannot be written by {own_user}: {error}. The outpost's user needs to write \
+                 the file and its folder",
+                prefix(path, &what),
                 what.display()
             ),
         ),
     }
     warn_of_root(path, &Subject::Store, report);
+}
+
+/// Returns the path of what cannot be used with a colon, unless `what` hinders that is the same.
+pub(super) fn prefix(path: &Path, what: &Path) -> String {
+    match path == what {
+        true => String::new(),
+        false => format!("{}: ", path.display()),
+    }
 }
 
 /// Names the user with whose rights this check tries.

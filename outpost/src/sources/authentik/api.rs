@@ -37,7 +37,7 @@ const MIN_REFRESH_SECONDS: u64 = 30;
 #[non_exhaustive]
 pub enum ApiError {
     /// It does not answer.
-    #[error("{url}: {source}")]
+    #[error("{url} (AUTHENTIK_HOST): {source}")]
     Unreachable {
         /// The requested address.
         url: String,
@@ -61,7 +61,7 @@ pub enum ApiError {
         status: StatusCode,
     },
     /// The response does not follow the API's schema.
-    #[error("{url}: the answer cannot be read: {reason}")]
+    #[error("{url}: the answer cannot be read ({reason}): is AUTHENTIK_HOST authentik's address?")]
     Unreadable {
         /// The requested address.
         url: String,
@@ -263,7 +263,11 @@ impl Api {
             .await
             .map_err(|source| ApiError::Unreachable {
                 url: url.clone(),
-                source,
+                source: match source {
+                    // The message has the address already.
+                    HttpError::Request(error) => HttpError::Request(error.without_url()),
+                    other => other,
+                },
             })?;
         match response.status() {
             StatusCode::OK => {}
