@@ -50,6 +50,16 @@ impl Askers {
         }
     }
 
+    /// Returns the operator's words for those that are named, if any are.
+    pub(crate) fn words(&self) -> Option<Vec<&'static str>> {
+        let named = self.named.as_ref()?.iter();
+        Some(
+            named
+                .filter_map(|own| own.name().strip_prefix("auth/"))
+                .collect(),
+        )
+    }
+
     /// Returns whether questions in this dialect are answered: in each, where none is named.
     pub(crate) fn include(&self, dialect: Dialect) -> bool {
         self.named

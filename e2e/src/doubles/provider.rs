@@ -55,6 +55,7 @@ impl Seat {
                 "/akprox/callback/main",
                 // Of a test with a prefix of its own.
                 "/sso/v2/callback",
+                "/oauth2/callback",
                 // Of the servers that the bench compares with.
                 "/_oauth",
                 "/auth",

@@ -36,6 +36,7 @@ mod plugin;
 mod rerouting;
 mod route;
 mod rules;
+mod set_up_wrong;
 mod socket_activation;
 mod step_up;
 mod survival;

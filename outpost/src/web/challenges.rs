@@ -8,6 +8,7 @@ use super::urls::endpoint_url_at;
 use crate::application::Application;
 use crate::compat::Conventions;
 use crate::machine_clients::DpopProof;
+use crate::pages::FailureCode;
 
 /// Returns the challenges for a request without a session and without credentials.
 pub(super) fn for_nothing(
@@ -103,6 +104,11 @@ fn dpop(application: &Application, request: &ForwardedRequest<'_>, error: &str) 
 /// Returns a challenge of a scheme on which no browser and no client acts: a user has to sign in.
 pub(super) fn sign_in_only(application: &Application) -> String {
     format!("Gatepost realm=\"{}\"", application.audience())
+}
+
+/// Returns the challenge in a refusal of a request that failed, which no client can meet either.
+pub(super) fn for_failure(code: FailureCode) -> String {
+    format!("Gatepost error=\"{}\"", code.as_str())
 }
 
 /// Returns the challenge for a name and a password (RFC 7617 §2).

@@ -46,6 +46,13 @@ pub enum Failure {
     /// There is no endpoint at this path.
     #[error("no such endpoint")]
     NotFound,
+    /// There is no endpoint at this path under the prefix, as where an operator has misspelt the address
+    /// at which a proxy asks.
+    #[error("no such endpoint: {}", Quoted(path))]
+    NoSuchPath {
+        /// The path, without its query.
+        path: String,
+    },
     /// The endpoint does not allow this method.
     #[error("method not allowed")]
     MethodNotAllowed,
@@ -279,9 +286,11 @@ impl Failure {
     /// Returns the status of the response. Never one of success.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::NoHost | Self::UnknownHost { .. } | Self::NotFound | Self::NotAskedBy(_) => {
-                StatusCode::NOT_FOUND
-            }
+            Self::NoHost
+            | Self::UnknownHost { .. }
+            | Self::NotFound
+            | Self::NoSuchPath { .. }
+            | Self::NotAskedBy(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::UntrustedPeer { .. } | Self::NotNavigation => StatusCode::UNAUTHORIZED,
             Self::NotServed { .. } => StatusCode::SERVICE_UNAVAILABLE,
@@ -330,7 +339,7 @@ impl Failure {
     pub fn code(&self) -> FailureCode {
         match self {
             Self::NoHost | Self::UnknownHost { .. } => FailureCode::UnknownHost,
-            Self::NotFound | Self::NotAskedBy(_) => FailureCode::NotFound,
+            Self::NotFound | Self::NoSuchPath { .. } | Self::NotAskedBy(_) => FailureCode::NotFound,
             Self::MethodNotAllowed | Self::Upgrade => FailureCode::MethodNotAllowed,
             Self::NotServed {
                 why: NoApplication::NotKnownYet(_),
@@ -390,6 +399,7 @@ impl Failure {
             Self::NoHost
             | Self::UnknownHost { .. }
             | Self::NotFound
+            | Self::NoSuchPath { .. }
             | Self::NotAskedBy(_)
             | Self::MethodNotAllowed
             | Self::Upgrade

@@ -11,6 +11,7 @@ use http::header::{
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
+use super::challenges;
 use super::device::DeviceAnswer;
 use super::failure::Failure;
 use super::oauth::OAuthAnswer;
@@ -250,6 +251,11 @@ impl Writer<'_> {
             self.header(REFRESH, HeaderValue::from_static("3"));
         }
         let code = failure.code();
+        // Of a proxy's question, this alone reaches the browser from nginx: by it `gatepost check`
+        // distinguishes a proxy that asks wrongly from a user who has to sign in.
+        if self.response.status() == StatusCode::UNAUTHORIZED {
+            self.challenge(challenges::for_failure(code));
+        }
         let restart_url = restart_url.map(|url| match self.to_proxy {
             true => short::url(url),
             false => url.into(),

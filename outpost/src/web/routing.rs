@@ -19,6 +19,9 @@ use crate::dialect::Dialect;
 use crate::origin::Mode;
 use crate::telemetry::traces;
 
+/// The most characters of a path that are logged.
+const MOST_OF_A_PATH: usize = 100;
+
 /// A reply, and how it leaves.
 pub(super) struct Routed {
     pub(super) channel: Channel,
@@ -263,6 +266,13 @@ fn elsewhere(context: Context<'_>, request: &ForwardedRequest<'_>) -> Reply {
             let origin = application.external().origin();
             Outcome::Redirect {
                 to: format!("{origin}{}/session", application.prefix()),
+            }
+            .into()
+        }
+        // Elsewhere a path is an application's, and may hold a secret of it.
+        Ok(application) if Endpoint::is_outposts(request.target_str(), application) => {
+            Failure::NoSuchPath {
+                path: request.path().chars().take(MOST_OF_A_PATH).collect(),
             }
             .into()
         }

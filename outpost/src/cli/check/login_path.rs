@@ -10,6 +10,7 @@ use url::Url;
 use super::configuration::TRAEFIK_NEEDED;
 use super::report::{Report, Subject};
 use crate::application::Application;
+use crate::dialect::Askers;
 use crate::runtime::Snapshot;
 use browser::{Browser, Fetch};
 use problem::CheckProblem;
@@ -41,7 +42,7 @@ pub(super) async fn check(snapshot: &Snapshot, keys: &KeyRing, url: &str, report
             return;
         }
     };
-    let followed = follow(&browser, application, &url, report).await;
+    let followed = follow(&browser, application, &snapshot.askers, &url, report).await;
     if let Err(problem) = &followed {
         report.failure(&Subject::LoginPath, problem.to_string());
     }
@@ -65,6 +66,7 @@ pub(super) async fn check(snapshot: &Snapshot, keys: &KeyRing, url: &str, report
 async fn follow(
     browser: &Browser,
     application: &Application,
+    askers: &Askers,
     url: &Url,
     report: &mut Report,
 ) -> Result<(), CheckProblem> {
@@ -72,10 +74,10 @@ async fn follow(
     let ping = format!("{origin}{}/ping", application.prefix());
     let reply = browser.get(&ping, Fetch::Script, report).await?;
     answers::check_clock("the server at this address", &reply)?;
-    answers::check_ping(application, &reply)?;
+    answers::check_ping(application, askers, &reply)?;
 
     let reply = browser.get(url.as_str(), Fetch::Script, report).await?;
-    answers::check_script(&reply)?;
+    answers::check_script(application, askers, &reply)?;
     let by_plugin = reply.is_plugins();
     if by_plugin {
         answers::check_clock("the proxy", &reply)?;

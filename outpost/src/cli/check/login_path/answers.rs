@@ -10,6 +10,7 @@ use super::browser::{Reply, without_query};
 use super::problem::CheckProblem;
 use crate::application::Application;
 use crate::compat::AUTHENTIK_PREFIX;
+use crate::dialect::Askers;
 use crate::origin::Mode;
 
 /// Checks that the clock of the server that answered agrees with this machine's.
@@ -33,7 +34,11 @@ pub(super) fn check_clock(whose: &str, reply: &Reply) -> Result<(), CheckProblem
 }
 
 /// Checks that `ping` of the outpost is answered by the outpost.
-pub(super) fn check_ping(application: &Application, reply: &Reply) -> Result<(), CheckProblem> {
+pub(super) fn check_ping(
+    application: &Application,
+    askers: &Askers,
+    reply: &Reply,
+) -> Result<(), CheckProblem> {
     check_route(application, reply)?;
     let prefix = application.prefix();
     let problem = match reply.status {
@@ -44,8 +49,15 @@ pub(super) fn check_ping(application: &Application, reply: &Reply) -> Result<(),
         ),
         // Asked in place, a proxy's question about this path has no answer but a page load's.
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if reply.error().is_some() => {
-            return check_script(reply);
+            return check_script(application, askers, reply);
         }
+        // nginx gives its own page for the 403 of a subrequest.
+        StatusCode::FORBIDDEN => format!(
+            "403: the proxy asks the outpost about {prefix}/ping as about a page of the application, \
+             and the outpost refuses that: the proxy needs a route for `{prefix}/` to the outpost on \
+             which it does not ask (nginx: `location {prefix}/` with `auth_request off`)"
+        ),
+        StatusCode::INTERNAL_SERVER_ERROR => cannot_ask(askers),
         StatusCode::NOT_FOUND if reply.error() == Some("not_found".to_owned()) => return Ok(()),
         StatusCode::NOT_FOUND => format!(
             "nothing answers at {prefix}: the proxy has no route for this host, or its route for \
@@ -61,8 +73,8 @@ pub(super) fn check_ping(application: &Application, reply: &Reply) -> Result<(),
                 .to_owned()
         }
         status if status.is_success() => format!(
-            "the application answers at {prefix}, and not the outpost: give the outpost's route \
-             the higher priority"
+            "the application answers at {prefix}, and not the outpost: the middleware is missing at \
+             the application's route, or the outpost's route has to have the higher priority"
         ),
         status => format!("{prefix}/ping answers {status}, which the outpost never does"),
     };
@@ -88,16 +100,35 @@ pub(super) fn check_route(application: &Application, reply: &Reply) -> Result<()
     Ok(())
 }
 
+/// Returns what is wrong where a proxy fails because of its question to the outpost.
+fn cannot_ask(askers: &Askers) -> String {
+    let excluded = askers.words().map(|words| {
+        format!(
+            ". The outpost answers only the proxies that `askedBy` names ({})",
+            words.join(", ")
+        )
+    });
+    format!(
+        "500: the proxy cannot reach the outpost at the address that it has for it (compare that with \
+         `listen.http`), or takes its answer for a failure; the proxy's log says which{}",
+        excluded.unwrap_or_default()
+    )
+}
+
 /// Checks the answer to a script without a session.
-pub(super) fn check_script(reply: &Reply) -> Result<(), CheckProblem> {
+pub(super) fn check_script(
+    application: &Application,
+    askers: &Askers,
+    reply: &Reply,
+) -> Result<(), CheckProblem> {
     let problem = match (reply.status, reply.error().as_deref()) {
         (StatusCode::UNAUTHORIZED, Some("unauthenticated")) | (StatusCode::FOUND, _) => {
             return Ok(());
         }
         (_, Some("proxy_misconfigured")) => {
             "the outpost does not trust the proxy: `trustedProxies` lacks the address that the \
-             proxy connects from, or the proxy does not say which request it asks about; the \
-             outpost's log names it"
+             proxy connects from, or the proxy does not say which request it asks about (nginx, by \
+             `X-Original-URL`), and each sign-in would end in a circle; the outpost's log names it"
                 .to_owned()
         }
         (_, Some("unknown_host")) => {
@@ -106,17 +137,24 @@ pub(super) fn check_script(reply: &Reply) -> Result<(), CheckProblem> {
                 .to_owned()
         }
         (_, Some("not_found")) => {
-            "the outpost itself answers: no proxy in front of it asks for a session and \
-             then lets through to the application"
-                .to_owned()
+            let excluded = askers.words().map(|words| {
+                format!(
+                    ", or `askedBy`, which names {}, leaves the proxy out",
+                    words.join(", ")
+                )
+            });
+            format!(
+                "the outpost itself answers: no proxy in front of it asks for a session and then lets \
+                 through to the application; or the proxy asks at an address that the outpost does \
+                 not have, where Traefik's is {prefix}/auth/traefik (the outpost's log names the \
+                 path){}",
+                excluded.unwrap_or_default(),
+                prefix = application.prefix()
+            )
         }
         // nginx gives its own page for the 401 of a subrequest.
         (StatusCode::UNAUTHORIZED, _) => return Ok(()),
-        (StatusCode::INTERNAL_SERVER_ERROR, _) => {
-            "500: the proxy cannot reach the outpost at the address that it has for it, or takes its \
-             answer for a failure; the proxy's log says which"
-                .to_owned()
-        }
+        (StatusCode::INTERNAL_SERVER_ERROR, _) => cannot_ask(askers),
         (StatusCode::SERVICE_UNAVAILABLE, _) => {
             "503: the plugin refuses its settings, or the store is away; Traefik's log names the \
              setting, the outpost's the store"
@@ -168,6 +206,13 @@ pub(super) fn check_page(
         .iter()
         .any(|prefix| next.path() == format!("{prefix}/start"));
     // A proxy that asks about every path may be sent to the provider without `start`.
+    let is_own_host = at.host_str() == Some(application.external().host());
+    if !at_start && is_own_host && matches!(application.mode(), Mode::Domain(_)) {
+        return Err(CheckProblem(format!(
+            "{} is the outpost's own host: name a page of an application",
+            application.external().host()
+        )));
+    }
     if !at_start {
         return Err(CheckProblem(format!(
             "a page load is redirected to {} and not to `{}/start`: another redirect comes first, \

@@ -49,9 +49,13 @@ impl Reply {
             && self.field("signIn").is_some_and(|url| !url.contains('?'))
     }
 
-    /// Returns the error code of the outpost or the plugin.
+    /// Returns the error code of the outpost or the plugin: of the content, or of the challenge, which
+    /// is all that nginx hands on of the outpost's response.
     pub(super) fn error(&self) -> Option<String> {
-        self.field("error")
+        self.field("error").or_else(|| {
+            let (_, rest) = self.challenge.as_deref()?.split_once("Gatepost error=\"")?;
+            Some(rest.split_once('"')?.0.to_owned())
+        })
     }
 
     /// Returns a text of a JSON answer.
@@ -183,6 +187,12 @@ impl Browser {
         let shown = Url::parse(url).map_or_else(|_| url.to_owned(), |url| without_query(&url));
         let mut response = request.send().await.map_err(|error| {
             let error = chain(&error.without_url());
+            if error.contains("UnknownIssuer") {
+                return CheckProblem(format!(
+                    "{shown}: {error}: give the server a certificate that this machine trusts, or name \
+                     its authority: `SSL_CERT_FILE=ca.pem gatepost check …`"
+                ));
+            }
             CheckProblem(format!(
                 "{shown} cannot be reached: {error}; the host name must lead to the proxy, and the \
                  proxy must listen at that port with that scheme. In a container, the name must lead \

@@ -9,6 +9,7 @@ use super::browser::Reply;
 use super::sign_in::{SignInStep, check_start};
 use super::target::application_of;
 use super::*;
+use crate::dialect::Dialect;
 use crate::fixture::{application, snapshot};
 use gatepost_base::Clock;
 
@@ -74,7 +75,7 @@ fn each_wrong_answer_names_what_to_mend() {
     ] {
         says(
             expected,
-            check_ping(&wiki, &reply(status, None, &body)),
+            check_ping(&wiki, &Askers::default(), &reply(status, None, &body)),
             expected,
         );
     }
@@ -89,7 +90,7 @@ fn each_wrong_answer_names_what_to_mend() {
     ] {
         says(
             expected,
-            check_script(&reply(status, None, &body)),
+            check_script(&wiki, &Askers::default(), &reply(status, None, &body)),
             expected,
         );
     }
@@ -222,6 +223,43 @@ fn a_page_with_a_choice_leads_on_to_each_provider_at_its_own_address() {
     }
 }
 
+/// Of an outpost's 401, nginx hands the challenge on, and no content; of a 403 nothing.
+#[test]
+fn what_nginx_leaves_of_a_refusal_says_what_is_wrong() {
+    let wiki = application("wiki");
+    let refused = |challenge: &str| Reply {
+        challenge: Some(challenge.to_owned()),
+        ..reply(401, None, "<html>401 Authorization Required")
+    };
+    for (challenge, expected) in [
+        ("Gatepost realm=\"wiki\"", ""),
+        ("Gatepost error=\"proxy_misconfigured\"", "`X-Original-URL`"),
+    ] {
+        let checked = check_script(&wiki, &Askers::default(), &refused(challenge));
+        says(challenge, checked, expected);
+    }
+    let only_traefik = Askers::named(vec![Dialect::Traefik]);
+    for (status, askers, expected) in [
+        (403, &Askers::default(), "`auth_request off`"),
+        (500, &Askers::default(), "compare that with `listen.http`"),
+        (500, &only_traefik, "`askedBy` names (traefik)"),
+    ] {
+        let answer = reply(status, None, "<html>");
+        says(expected, check_ping(&wiki, askers, &answer), expected);
+    }
+    let other = reply(404, None, "{\"error\":\"not_found\"}");
+    let checked = check_script(&wiki, &only_traefik, &other);
+    says("misspelt", checked, "Traefik's is /akprox/auth/traefik");
+}
+
+#[test]
+fn the_outposts_own_host_is_no_application() {
+    let at = Url::parse("https://auth.example.org/").expect("a URL");
+    let away = reply(302, Some("/akprox/session"), "");
+    let checked = check_page(&application("intranet"), &at, &away);
+    says("own host", checked, "name a page of an application");
+}
+
 #[test]
 fn a_route_that_leads_to_the_plugin_is_named_and_so_is_where_it_lacks() {
     let at = Url::parse("https://app.example.com/akprox/start").expect("a URL");
@@ -236,7 +274,11 @@ fn a_route_that_leads_to_the_plugin_is_named_and_so_is_where_it_lacks() {
         for (name, expected) in [("wiki", "at this host"), ("intranet", "`mode: domain`")] {
             let application = application(name);
             let reply = reply(503, None, body);
-            says(name, check_ping(&application, &reply), expected);
+            says(
+                name,
+                check_ping(&application, &Askers::default(), &reply),
+                expected,
+            );
             says(
                 name,
                 check_start(&application, application.providers().first(), &at, &reply),

@@ -1,0 +1,147 @@
+//! Proxies that are set up wrong: what `gatepost check --url` says to their operator.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use gatepost_e2e::proxies::{Nginx, Traefik};
+use gatepost_e2e::users::ALICE;
+use gatepost_e2e::{Client, Site, until};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::checks;
+
+const OUTPOST: &str = "deploy/outpost/single.yaml";
+
+/// Asserts that the check finds something wrong, and says each of these.
+fn is_told(site: &Site, expected: &[&str]) -> Result<()> {
+    let url = site.url("wiki", "/")?;
+    let (said, well) = site.gatepost(&["check", "--url", url.as_str()])?;
+    assert!(!well && !said.contains("all well"), "{said}");
+    for expected in expected {
+        assert!(said.contains(expected), "`{expected}` is not in: {said}");
+    }
+    Ok(())
+}
+
+/// Waits until the proxy answers a script with this status.
+fn until_answered(site: &Site, status: StatusCode) -> Result<()> {
+    let url = site.url("wiki", "/")?;
+    until("the proxy", Duration::from_secs(60), || {
+        let answer = Client::new()?.fetch(Method::GET, &url).send();
+        Ok(answer
+            .is_ok_and(|answer| answer.status() == status)
+            .then_some(()))
+    })
+}
+
+/// Starts nginx with this text of the shown file replaced, and asserts what the check says.
+fn nginx_is_told(site: &Site, shown: &str, own: &str, expected: &[&str]) -> Result<()> {
+    let listen = format!("listen {};", site.ports().web);
+    let changes = [("listen 80;", &*listen), (shown, own)];
+    let servers = site.fitted("deploy/nginx/single.conf", &changes)?;
+    let _nginx = Nginx::start_with(site, &servers, &[])?;
+    let answered = match expected.contains(&"`askedBy`") {
+        true => StatusCode::INTERNAL_SERVER_ERROR,
+        false => StatusCode::UNAUTHORIZED,
+    };
+    until_answered(site, answered)?;
+    is_told(site, expected)
+}
+
+/// nginx takes the outpost's refusal of the question for its refusal of the user, and leads on to a
+/// sign-in that never ends.
+#[test]
+#[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
+fn an_nginx_that_does_not_say_which_request_it_asks_about() -> Result<()> {
+    let site = checks::site(OUTPOST).start()?;
+    nginx_is_told(
+        &site,
+        "proxy_set_header X-Original-URL $scheme://$server_name$request_uri;",
+        "",
+        &["`X-Original-URL`", "the outpost's log names it"],
+    )?;
+    // In a location of the outpost's own, where all is right, nothing hides the answer.
+    nginx_is_told(
+        &site,
+        "    location /akprox/ {\n        auth_request off;",
+        "    location /elsewhere/ {\n        auth_request off;",
+        &["403", "`location /akprox/`", "`auth_request off`"],
+    )
+}
+
+#[test]
+#[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
+fn an_nginx_that_the_outpost_does_not_trust_or_that_may_not_ask() -> Result<()> {
+    let untrusting = json!({ "trustedProxies": ["192.0.2.1"] });
+    let site = checks::site(OUTPOST).outpost(&untrusting).start()?;
+    nginx_is_told(&site, "# The cookies", "#", &["`trustedProxies` lacks"])?;
+    drop(site);
+    let site = checks::site(OUTPOST)
+        .outpost(&json!({ "askedBy": ["traefik"] }))
+        .start()?;
+    nginx_is_told(&site, "# The cookies", "#", &["`askedBy`", "traefik"])
+}
+
+/// A client of oauth2-proxy's keeps its redirect URI with that prefix.
+#[test]
+#[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
+fn an_nginx_under_the_prefix_of_oauth2_proxy() -> Result<()> {
+    let prefix = json!({ "outpostPrefix": "/oauth2" });
+    let site = checks::site(OUTPOST).applications(&prefix).start()?;
+    let listen = format!("listen {};", site.ports().web);
+    let changes = [("listen 80;", &*listen), ("/akprox", "/oauth2")];
+    let servers = site.fitted("deploy/nginx/single.conf", &changes)?;
+    let _nginx = Nginx::start_with(&site, &servers, &["wiki"])?;
+    let page = site.url("wiki", "/x")?;
+    let journey = Client::new()?.sign_in(&page, &ALICE)?;
+    assert_eq!(journey.landed.url, page, "{journey}");
+    assert_eq!(journey.landed.status, StatusCode::OK, "{journey}");
+    let came_back = journey.to_string().contains("/oauth2/callback");
+    assert!(came_back, "{journey}");
+    Ok(())
+}
+
+/// Starts Traefik with these changes of the shown middleware and router, and asserts what the check says.
+fn traefik_is_told(site: &Site, changes: &Value, answered: u16, expected: &[&str]) -> Result<()> {
+    let _traefik = Traefik::new(site, "deploy/traefik/static/forward-auth.yaml")?
+        .route_with("deploy/traefik/dynamic/forward-auth-single.yaml", changes)?
+        .start(&[])?;
+    until_answered(site, StatusCode::from_u16(answered)?)?;
+    is_told(site, expected)
+}
+
+#[test]
+#[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
+fn a_traefik_that_does_not_reach_the_outposts_question() -> Result<()> {
+    let site = checks::site(OUTPOST).start()?;
+    let at = |address: String| {
+        let middleware = json!({ "forwardAuth": { "address": address } });
+        json!({ "http": { "middlewares": { "gatepost": middleware } } })
+    };
+    let outpost = site.ports().outpost;
+    // No program listens there.
+    let away = at("http://127.0.0.1:1/akprox/auth/traefik".to_owned());
+    traefik_is_told(
+        &site,
+        &away,
+        500,
+        &["the proxy cannot reach the outpost", "`listen.http`"],
+    )?;
+    let misspelt = at(format!("http://127.0.0.1:{outpost}/akprox/auth/trafik"));
+    traefik_is_told(
+        &site,
+        &misspelt,
+        404,
+        &["/akprox/auth/traefik", "names the path"],
+    )?;
+    let logged = site.outpost().output();
+    assert!(logged.contains("/akprox/auth/trafik"), "{logged}");
+    let without = json!({ "http": { "routers": { "wiki": { "middlewares": null } } } });
+    traefik_is_told(
+        &site,
+        &without,
+        200,
+        &["the middleware is missing at its route"],
+    )
+}
