@@ -24,12 +24,100 @@ fn pages() -> Vec<(String, String)> {
 
 /// Returns the blocks of YAML that begin with `providers`.
 fn blocks(page: &str) -> Vec<String> {
-    let parts = page.split("```yaml\n").skip(1);
-    let blocks = parts.filter_map(|part| part.split("```").next());
-    blocks
+    all_blocks(page)
         .filter(|block| block.starts_with("providers:\n"))
         .map(str::to_owned)
         .collect()
+}
+
+/// Returns all blocks of YAML.
+fn all_blocks(page: &str) -> impl Iterator<Item = &str> {
+    let parts = page.split("```yaml\n").skip(1);
+    parts.filter_map(|part| part.split("```").next())
+}
+
+/// The page for those who come from oauth2-proxy: each block, with what another block has and the keys.
+#[test]
+fn what_comes_from_oauth2_proxy_is_a_configuration_that_decides_as_it_did() {
+    let page = include_str!("../../../../docs/from-oauth2-proxy.md");
+    let mut found = 0;
+    for block in all_blocks(page) {
+        let mut whole = block.replace(
+            "clientSecretFile: /etc/gatepost/secret",
+            "clientSecret: hush",
+        );
+        if !whole.contains("providers:") {
+            whole +=
+                "providers: [{name: main, issuer: 'https://id.example.com', clientId: wiki}]\n";
+        }
+        let file = "keysFile: /etc/gatepost/keys/gatepost.keys";
+        let keys = "keys: ['k:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=']";
+        whole = match whole.contains(file) {
+            true => whole.replace(file, keys),
+            false => whole + keys,
+        };
+        let config = Config::parse(&whole, []);
+        let config = config.unwrap_or_else(|problems| panic!("{problems}\n{whole}"));
+        let own = &config.applications[0];
+        if own.audience.as_str() == "wiki" {
+            for (method, path, open) in [
+                ("GET", "/healthz", true),
+                ("POST", "/healthz", false),
+                ("GET", "/healthz/x", false),
+                ("GET", "/static/a/b", true),
+                ("GET", "/", false),
+            ] {
+                let public = &own.policy.public;
+                let is_open = public.contains(method.as_bytes(), path.as_bytes());
+                assert_eq!(is_open, open, "{method} {path}");
+            }
+            let groups: Vec<&str> = own.policy.groups().collect();
+            assert_eq!(groups, ["staff", "admins"]);
+            let headers: Vec<String> = own
+                .headers
+                .names()
+                .map(|name| name.as_str().to_owned())
+                .collect();
+            for name in [
+                "X-Auth-Request-User",
+                "X-Auth-Request-Email",
+                "X-Forwarded-Groups",
+            ] {
+                let is_set = headers.iter().any(|own| own.eq_ignore_ascii_case(name));
+                assert!(is_set, "{name}: {headers:?}");
+            }
+        }
+        found += 1;
+    }
+    assert_eq!(found, 2);
+}
+
+/// Each key of Gatepost that the page names is one.
+#[test]
+fn the_page_for_oauth2_proxy_names_keys_that_exist() {
+    let page = include_str!("../../../../docs/from-oauth2-proxy.md");
+    let (_, table) = page.split_once("## Options").expect("a table");
+    let (table, _) = table.split_once("## What has no equal").expect("its end");
+    let mut named = 0;
+    for line in table.lines().filter(|line| line.starts_with("| `")) {
+        let key = line.split(" | ").nth(1).expect("a column of keys");
+        for key in key.split('`').skip(1).step_by(2) {
+            let word = key.split([':', ' ']).next().unwrap_or_default();
+            let levels = |own: &str| -> Vec<String> {
+                let levels = own.split('.');
+                levels
+                    .map(|level| level.replace(['[', ']', '{', '}'], ""))
+                    .collect()
+            };
+            // As a whole, or without the section that the page has said.
+            let word = levels(word);
+            let known =
+                super::keys().any(|own| levels(own).windows(word.len()).any(|part| part == word));
+            assert!(known, "`{key}` of: {line}");
+            named += 1;
+        }
+    }
+    assert!(named > 40, "{named}");
 }
 
 /// Returns a block with what every configuration needs besides, and without files that are not here.
