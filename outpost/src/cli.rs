@@ -100,7 +100,7 @@ enum Command {
         #[arg(long, value_name = "ALGORITHM", value_enum, conflicts_with = "kid")]
         assertion: Option<keygen::AssertionAlgorithm>,
     },
-    /// Look into sessions.
+    /// List sessions, end them, and read a cookie.
     #[command(subcommand)]
     Session(SessionCommand),
     /// Create, list and revoke API keys.

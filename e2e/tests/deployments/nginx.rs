@@ -5,6 +5,7 @@ use gatepost_e2e::proxies::Nginx;
 use gatepost_e2e::users::ALICE;
 use gatepost_e2e::{Client, Service, Site};
 use reqwest::{Method, StatusCode};
+use serde_json::json;
 
 use crate::checks;
 
@@ -47,6 +48,27 @@ fn domain() -> Result<()> {
     let _nginx = Nginx::start(&site, "deploy/nginx/domain.conf", &["wiki", "files"])?;
     checks::domain(&site)?;
     checks::scripts_renew_in_place(&site, "files")
+}
+
+/// A client of oauth2-proxy's keeps its redirect URI with that prefix.
+#[test]
+#[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
+fn under_the_prefix_of_oauth2_proxy() -> Result<()> {
+    let prefix = json!({ "outpostPrefix": "/oauth2" });
+    let site = checks::site("deploy/outpost/single.yaml")
+        .applications(&prefix)
+        .start()?;
+    let listen = format!("listen {};", site.ports().web);
+    let changes = [("listen 80;", &*listen), ("/akprox", "/oauth2")];
+    let servers = site.fitted("deploy/nginx/single.conf", &changes)?;
+    let _nginx = Nginx::start_with(&site, &servers, &["wiki"])?;
+    let page = site.url("wiki", "/x")?;
+    let journey = Client::new()?.sign_in(&page, &ALICE)?;
+    assert_eq!(journey.landed.url, page, "{journey}");
+    assert_eq!(journey.landed.status, StatusCode::OK, "{journey}");
+    let came_back = journey.to_string().contains("/oauth2/callback");
+    assert!(came_back, "{journey}");
+    Ok(())
 }
 
 #[test]

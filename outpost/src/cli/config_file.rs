@@ -10,7 +10,8 @@ use crate::sources::authentik::{self, Settings, SettingsError};
 
 #[derive(Debug, Args)]
 pub(super) struct ConfigFile {
-    /// The configuration file. Without one, the environment says everything.
+    /// The configuration file. Without one, variables say everything: `GATEPOST_` and a key's path, as
+    /// `GATEPOST_PROVIDERS_0_CLIENT_ID` for `providers[0].clientId`, or those of authentik's outpost.
     #[arg(long, short, env = "GATEPOST_CONFIG", value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
 }
