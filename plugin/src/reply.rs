@@ -197,11 +197,12 @@ pub(crate) fn method_not_allowed() -> Reply {
 /// come back here for ever.
 ///
 /// Two faults look the same from here: the proxy has no route for the outpost, or it has dropped the
-/// route, as Traefik does while the outpost's service has no server.
-pub(crate) fn misrouted(how: Presentation, prefix: &str) -> Reply {
+/// route, as Traefik does while the outpost's service has no server. At domain level a third one is
+/// that the link names the application's host: `base` then begins with the outpost's origin.
+pub(crate) fn misrouted(how: Presentation, base: &str) -> Reply {
     // `gatepost check` knows this answer by the first of these sentences.
     let why = format!(
-        "Requests for {prefix} have to be routed to the outpost, and this one reached the \
+        "Requests for {base} have to be routed to the outpost, and this one reached the \
          application's router. Either no outpost is running, and the proxy has dropped its route; \
          or the proxy has no such route."
     );

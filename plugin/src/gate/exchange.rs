@@ -250,13 +250,15 @@ impl<H: Host> Exchange<'_, H> {
         if prefix.is_for_proxies(&self.host.target()) {
             return self.respond(reply::for_proxies_only());
         }
+        // With the outpost's origin if it has one: a request for the prefix at an application's host
+        // is then a link to the wrong host.
+        let base = self.config.sign_in.base();
         let message = format!(
-            "a request for {} reached the plugin: start the outpost, without which the proxy \
-             drops its route, or route these requests to it",
-            prefix.as_str()
+            "a request for {base} reached the plugin: start the outpost, without which the proxy \
+             drops its route, or route these requests to it"
         );
         self.config.log(self.host, Level::Error, &message);
-        self.respond(reply::misrouted(self.presentation(), prefix.as_str()))
+        self.respond(reply::misrouted(self.presentation(), &base))
     }
 
     fn presentation(&self) -> Presentation {

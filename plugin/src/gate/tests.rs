@@ -8,6 +8,7 @@ mod cookies;
 mod device;
 mod keys;
 mod machine_clients;
+mod misrouted;
 mod networks;
 mod renewal;
 mod revoked;
@@ -427,52 +428,6 @@ fn domain_mode_leads_to_the_outposts_host_and_back() {
         host.reply_header("Location").as_deref(),
         Some("https://auth.example.com/akprox/start?rd=https%3A%2F%2Fwiki.example.com%2Fx")
     );
-}
-
-/// Where the outpost is away, Traefik drops its route: the application's gets these requests.
-#[test]
-fn a_request_for_the_outpost_is_explained_and_neither_redirected_nor_let_through() {
-    let anonymous = || Double::at(NOW).to("GET", "/akprox/start?rd=%2F");
-    let alice = || {
-        Double::at(NOW)
-            .to("GET", "/akprox/sign_out")
-            .with("Cookie", &cookie(&claims()))
-    };
-    for (host, content_type) in [
-        (anonymous(), "text/html; charset=utf-8"),
-        (alice(), "text/html; charset=utf-8"),
-        (anonymous().by_script(), "application/json"),
-        (alice().by_script(), "application/json"),
-    ] {
-        let everything_public = json!({"public": ["/*"]});
-        assert_eq!(gate(everything_public).handle(&host), Flow::Responded);
-        assert_eq!(host.status(), Some(503));
-        let kind = host.reply_header("Content-Type");
-        assert_eq!(kind.as_deref(), Some(content_type));
-        assert_eq!(host.reply_header("Retry-After").as_deref(), Some("30"));
-        for said in ["no outpost is running", "have to be routed to the outpost"] {
-            assert!(host.body().contains(said), "{}", host.body());
-        }
-        let log = host.log.borrow();
-        assert!(
-            log.iter().any(|line| line.starts_with("Error: ")),
-            "{log:?}"
-        );
-    }
-}
-
-/// The routes to the outpost leave these paths out, so nothing is wrong where one comes here.
-#[test]
-fn no_client_finds_what_proxies_ask() {
-    for sent in ["", &*cookie(&claims())] {
-        let host = Double::at(NOW)
-            .to("GET", "/akprox/auth/traefik")
-            .with("Cookie", sent);
-        assert_eq!(gate(json!({})).handle(&host), Flow::Responded);
-        assert_eq!(host.status(), Some(404));
-        let log = host.log.borrow();
-        assert!(!log.iter().any(|line| line.starts_with("Error")), "{log:?}");
-    }
 }
 
 #[test]
