@@ -131,6 +131,18 @@ fn an_operator_lists_and_ends_sessions_of_the_running_outpost() -> Result<()> {
     let listed = run(&["list"])?;
     assert!(listed.contains("alice (248289761001)"), "{listed}");
     assert!(listed.ends_with("1 sessions\n"), "{listed}");
+    let mark = listed
+        .split("session=")
+        .nth(1)
+        .context("its name in the log")?;
+    let mark = mark.split_whitespace().next().unwrap_or_default();
+    let logged = stack.outpost().output();
+    assert!(
+        logged
+            .lines()
+            .any(|line| line.contains("signed in") && line.contains(mark)),
+        "{mark}: {logged}"
+    );
 
     for whose in [&["--subject", "248289761001"][..], &["--everyone"]] {
         let ended = run(&[&["revoke"], whose].concat())?;

@@ -10,6 +10,7 @@ use crate::admin::{AdminRequest, AdminResponse, KeyRequest};
 use crate::application::ApplicationSettings;
 use crate::compat::Conventions;
 use crate::config::Config;
+use crate::telemetry::audit;
 
 /// Whose sessions to end.
 #[derive(Debug, clap::Args)]
@@ -35,7 +36,7 @@ pub(super) async fn list(file: &ConfigFile, limit: usize) -> Option<()> {
     };
     for session in &sessions {
         say(&format!(
-            "{}  {}  {} ({})  signed in {}, last seen {}, ends {}{}",
+            "{}  {}  {} ({})  signed in {}, last seen {}, ends {}, session={} in the log{}",
             session.id,
             session.application,
             session.username.as_deref().unwrap_or("-"),
@@ -43,6 +44,7 @@ pub(super) async fn list(file: &ConfigFile, limit: usize) -> Option<()> {
             time(session.created),
             time(session.last_seen),
             time(session.ends),
+            audit::session_mark(&session.id),
             match &session.provider_session {
                 Some(sid) => format!(", session at the provider {sid}"),
                 None => String::new(),

@@ -264,8 +264,13 @@ fn word(scheme: Scheme) -> &'static str {
     }
 }
 
-/// Returns a hash that identifies a session in the log. Its id would be the key to the store.
 fn mark(session: &SessionId) -> String {
-    let digest = Sha256::digest(session.as_str().as_bytes());
+    session_mark(session.as_str())
+}
+
+/// Returns the hash that stands for the session with this id in the log, where its id would be the key
+/// to the store.
+pub fn session_mark(id: &str) -> String {
+    let digest = Sha256::digest(id.as_bytes());
     hex(digest.iter().take(6))
 }

@@ -14,7 +14,7 @@ mod recorder;
 pub use counters::{Counts, Timings};
 pub use events::{
     device_skipped, failed, machine_checked, provider_is, revalidated, revoked, sessions_are,
-    time_provider,
+    start_at_zero, time_provider,
 };
 pub use labels::{DeviceEvent, Revalidated, Skip, Success, Verdict};
 pub use recorder::{InstallError, Metrics};

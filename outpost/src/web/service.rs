@@ -19,7 +19,7 @@ use super::request::ForwardedRequest;
 use super::request_id::RequestId;
 use super::response::respond_with;
 use super::routing::route;
-use crate::pages::{Language, Reader};
+use crate::pages::{FailureCode, Language, Reader};
 use crate::runtime::{Outpost, Snapshot};
 use crate::telemetry::metrics::{self, Timings};
 use crate::telemetry::traces;
@@ -30,6 +30,7 @@ use gatepost_base::contained::{Panicked, contained};
 /// One fallback and no routes: [`Endpoint::of`] decides which endpoint a path belongs to, for the
 /// request itself and for the one that a proxy asks about.
 pub fn router(outpost: Arc<Outpost>) -> Router {
+    metrics::start_at_zero(FailureCode::ALL.iter().map(|code| code.as_str()));
     let service = Service {
         outpost,
         timings: Arc::new(Timings::of_requests(Endpoint::names())),

@@ -325,6 +325,11 @@ async fn decisions_and_sign_ins_are_counted_and_audited_without_secrets() {
         "gatepost_sign_ins_total{application=\"app\",outcome=\"succeeded\"} 1",
         "gatepost_sign_outs_total{application=\"app\"} 1",
         "gatepost_failures_total{reason=\"unknown_host\"} 1",
+        // What has not happened yet, so that a rate includes the first time.
+        "gatepost_failures_total{reason=\"store_unavailable\"} 0",
+        "gatepost_revocations_total 0",
+        "gatepost_device_skips_total{reason=\"unreachable\"} 0",
+        "gatepost_confirmations_total{provider=\"main\",outcome=\"over\"} 0",
         "gatepost_provider_available{provider=\"main\"} 1",
         "gatepost_store_duration_seconds_count{operation=\"insert\"} 1",
         "gatepost_provider_request_duration_seconds_count{provider=\"main\",outcome=\"succeeded\"}",

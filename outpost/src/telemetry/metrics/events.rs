@@ -34,6 +34,18 @@ pub fn device_skipped(reason: Skip) {
     counter!(SKIPS, "reason" => reason.word()).increment(1);
 }
 
+/// Has these counters start at 0, so that a rate includes the first event: of revocations, of skipped
+/// renewals, and of failures with each of these codes.
+pub fn start_at_zero(failures: impl IntoIterator<Item = &'static str>) {
+    counter!(REVOCATIONS).increment(0);
+    for reason in Skip::ALL {
+        counter!(SKIPS, "reason" => reason.word()).increment(0);
+    }
+    for code in failures {
+        counter!(FAILURES, "reason" => code).increment(0);
+    }
+}
+
 /// Counts a request that could not be served, by the failure's code.
 pub fn failed(code: &'static str) {
     counter!(FAILURES, "reason" => code).increment(1);
@@ -49,6 +61,11 @@ pub fn sessions_are(count: usize) {
 /// Notes whether a provider has been discovered.
 pub fn provider_is(name: &str, available: bool) {
     gauge!(PROVIDER_UP, "provider" => name.to_owned()).set(u8::from(available));
+    // They start at 0, so that a rate includes the first event.
+    for outcome in Revalidated::ALL {
+        counter!(CONFIRMATIONS, "provider" => name.to_owned(), "outcome" => outcome.word())
+            .increment(0);
+    }
 }
 
 /// Times a request to a provider.

@@ -87,7 +87,7 @@ pub enum Skip {
 }
 
 impl Skip {
-    const ALL: [Self; 3] = [Self::Unreachable, Self::ServerError, Self::QuotaExceeded];
+    pub(super) const ALL: [Self; 3] = [Self::Unreachable, Self::ServerError, Self::QuotaExceeded];
 
     /// Returns the reasons in the value of `Secure-Session-Skipped`, each once.
     pub fn all_in(header: &str) -> impl Iterator<Item = Self> {
@@ -109,6 +109,8 @@ impl Skip {
 }
 
 impl Revalidated {
+    pub(super) const ALL: [Self; 4] = [Self::Valid, Self::Ended, Self::Unanswered, Self::Unasked];
+
     pub(super) fn word(self) -> &'static str {
         match self {
             Self::Valid => "holds",
