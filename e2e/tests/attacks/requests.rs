@@ -68,6 +68,25 @@ const LINES: &[&str] = &[
     "PROPFIND /admin",
 ];
 
+/// Targets in absolute form (RFC 9112 §3.2.2) that one reader or another takes for one of a public
+/// path. To some, an authority goes as far as the first `/`, to others no further than `?`, `#` or `\`.
+const ABSOLUTE: &[&str] = &[
+    "http://HOST/public/x",
+    "http://evil.example/public/x",
+    "http://x?a=1&@HOST/public/x",
+    "http://HOST?a=1&@HOST/public/x",
+    "http://evil.example?@HOST/public/x",
+    "http://x#@HOST/public/x",
+    "http://x\\admin\\users?@HOST/public/x",
+    "http://HOST?/public/x",
+    "http://HOST;/public/x",
+    "http://alice@HOST/public/x",
+    "https://HOST/public/x",
+    "wss://HOST/public/x",
+    "x://HOST/public/x",
+    "x://x?@HOST/public/x",
+];
+
 /// Headers that neither make `/admin` public nor give a request an identity. 18, 19, 34, 35, 46, 48
 /// to 50, 53 to 63.
 const HEADERS: &[&str] = &[
@@ -388,6 +407,10 @@ pub(crate) fn all(host: &str, token: &str) -> Vec<Attack> {
     for line in LINES {
         let text = format!("{line} HTTP/1.1\r\nHost: HOST\r\n{usual}\r\n");
         add((*line).into(), fill(&text), Allowed::Nothing);
+    }
+    for target in ABSOLUTE {
+        let text = format!("GET {target} HTTP/1.1\r\nHost: HOST\r\n{usual}\r\n");
+        add((*target).into(), fill(&text), Allowed::NothingOrPublic);
     }
     for header in HEADERS {
         for line in ["GET /admin", "OPTIONS /admin"] {

@@ -18,6 +18,8 @@ pub(crate) enum Allowed {
     NothingOrAlice,
     /// It reaches the app once, without an identity.
     Anonymous,
+    /// Nothing reaches the app, or once and without an identity a request for [`PUBLIC`].
+    NothingOrPublic,
 }
 
 /// An attacker's request.
@@ -27,6 +29,9 @@ pub(crate) struct Attack {
     pub(crate) bytes: Vec<u8>,
     pub(crate) allowed: Allowed,
 }
+
+/// A path that is public in every attacked configuration.
+pub(crate) const PUBLIC: &str = "/public/x";
 
 /// Headers that a client must never set, and Alice's values.
 const IDENTITY: [(&str, &str); 5] = [
@@ -73,11 +78,16 @@ fn harm(attack: &Attack, head: Option<Head>, reached: &[&Seen]) -> Option<String
         let away = head.header("location").is_some_and(|l| l.contains("evil"));
         (300..600).contains(&head.status) && !away
     });
+    // In another form than this one (RFC 9112 §3.2.1), the app may read another path and another
+    // host than the proxy and the outpost did.
+    let in_origin_form = reached.iter().all(|seen| seen.uri.starts_with('/'));
     let as_allowed = match (attack.allowed, reached) {
-        (Allowed::Nothing | Allowed::NothingOrAlice, []) => refused,
+        _ if !in_origin_form => false,
+        (Allowed::Nothing | Allowed::NothingOrAlice | Allowed::NothingOrPublic, []) => refused,
         (Allowed::Unheard, []) => true,
         (Allowed::AsAlice | Allowed::NothingOrAlice, [seen]) => identity(seen) == alice(),
         (Allowed::Anonymous, [seen]) => identity(seen).is_empty(),
+        (Allowed::NothingOrPublic, [seen]) => identity(seen).is_empty() && seen.uri == PUBLIC,
         _ => false,
     };
     let came_of_it = || {

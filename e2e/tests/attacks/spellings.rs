@@ -193,6 +193,7 @@ fn names_and_cookies_mean_the_same_through_every_proxy() -> Result<()> {
         no_other_system_speaks(&site, front, &host, &cookie)?;
         own_cookies_arrive(&site, front, &host, &cookie)?;
         websockets_open(&site, front, &host, &cookie)?;
+        targets_arrive_in_origin_form(&site, front, &host, &cookie)?;
         own_paths_open_nothing(&site, front, &host)?;
     }
     Ok(())
@@ -304,6 +305,28 @@ fn websockets_open(site: &Site, front: &str, host: &str, cookie: &str) -> Result
                  Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
             );
             assert_eq!(status(site, &text)?, Some(expected), "{front}: {protocol}");
+        }
+    }
+    Ok(())
+}
+
+/// Checks that no scheme of HTTP/2 makes a target with a host in it, which the app might read as another
+/// than the proxy did (RFC 9113 §8.3.1).
+fn targets_arrive_in_origin_form(site: &Site, front: &str, host: &str, cookie: &str) -> Result<()> {
+    if !speaks_http_2(front) {
+        return Ok(());
+    }
+    for scheme in ["http", "https", "wss", "x"] {
+        let fields = [
+            (":method", "GET"),
+            (":scheme", scheme),
+            (":authority", host),
+            (":path", "/x"),
+            ("cookie", cookie),
+        ];
+        let seen = reached(site, || raw_http2::request(site.ports().web, &fields, b""))?;
+        for seen in seen {
+            assert_eq!(seen.uri, "/x", "{front}: {scheme}");
         }
     }
     Ok(())
