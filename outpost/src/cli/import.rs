@@ -22,9 +22,9 @@ pub(super) struct IngressNginx {
     /// `-` for standard input.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// The class of the Ingresses.
+    /// The class of the Ingresses; more than once for several that the same controller serves.
     #[arg(long, value_name = "NAME", default_value = "nginx")]
-    class: String,
+    class: Vec<String>,
     /// Which ConfigMap is the controller's, where there are several.
     #[arg(long, value_name = "NAMESPACE/NAME")]
     configmap: Option<String>,

@@ -25,6 +25,7 @@ mod rules;
 mod settings;
 mod snippet;
 mod text;
+mod upstream;
 
 pub use documents::{ConfigMap, Documents, Input};
 pub use errors::{ImportError, Place};

@@ -3,10 +3,13 @@
 mod notes;
 mod table;
 
+use gatepost_base::Quoted;
+
 use super::ingress::{Ingress, PREFIX};
 use super::middlewares;
 use super::settings::Form;
 use super::snippet::only_lets_through;
+use super::upstream;
 
 pub(super) use notes::notes;
 pub(super) use table::of;
@@ -106,7 +109,7 @@ pub(super) fn inexpressible(ingress: &Ingress, form: Form) -> Option<String> {
         }
     }
     let protocol = ingress.annotation("backend-protocol").unwrap_or_default();
-    let Some(scheme) = scheme(protocol) else {
+    let Some(scheme) = upstream::scheme(protocol) else {
         return Some(format!(
             "`backend-protocol: {protocol}` has no equal in Traefik"
         ));
@@ -118,6 +121,9 @@ pub(super) fn inexpressible(ingress: &Ingress, form: Form) -> Option<String> {
                 "it names two classes, and Traefik reads the annotation, nginx the field: remove the annotation"
                     .to_owned(),
             );
+        }
+        if let Some(reason) = hides_the_outposts_answers(ingress) {
+            return Some(reason);
         }
         for key in ["rewrite-target", "upstream-vhost"] {
             if ingress.set(key).is_some() {
@@ -134,7 +140,8 @@ pub(super) fn inexpressible(ingress: &Ingress, form: Form) -> Option<String> {
                 .to_owned()
         });
     }
-    if let Some(reason) = middlewares::unfit_redirect_or_host(ingress) {
+    let unfit = middlewares::unfit_for_a_middleware(ingress);
+    if let Some(reason) = unfit.or_else(|| upstream::unfit(ingress, form)) {
         return Some(reason);
     }
     if form == Form::Gateway && scheme != "http" {
@@ -146,12 +153,20 @@ pub(super) fn inexpressible(ingress: &Ingress, form: Form) -> Option<String> {
     None
 }
 
-/// Returns the scheme by which a Service is reached.
-pub(super) fn scheme(protocol: &str) -> Option<&'static str> {
-    match &*protocol.trim().to_ascii_uppercase() {
-        "" | "HTTP" => Some("http"),
-        "HTTPS" | "GRPCS" => Some("https"),
-        "GRPC" => Some("h2c"),
-        _ => None,
-    }
+/// Returns why Traefik would answer with another Service's page, and its status, where the outpost does not
+/// let a request pass.
+fn hides_the_outposts_answers(ingress: &Ingress) -> Option<String> {
+    let list = ingress.set("custom-http-errors")?;
+    let is_applications = |status: &str| {
+        let status = status.trim().parse::<u16>().ok();
+        status.is_some_and(|status| status == 404 || (500..600).contains(&status))
+    };
+    (!list.split(',').all(is_applications)).then(|| {
+        format!(
+            "with `custom-http-errors` {}, Traefik answers with a page of `default-backend`, and its status, \
+             where the outpost turns a request away (302, 401, 403): that Service asks for no session, and no \
+             user can sign in: leave 404 and 5xx alone there, or import with `--to crds`",
+            Quoted(list)
+        )
+    })
 }

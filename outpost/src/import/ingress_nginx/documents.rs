@@ -34,6 +34,8 @@ pub enum ConfigMap {
 pub struct Documents {
     pub(super) ingresses: Vec<Ingress>,
     pub(super) controller: Controller,
+    /// The controllers of the classes that are among the documents.
+    pub(super) classes: BTreeMap<String, String>,
     /// Objects that the import does not read: kind, and how many.
     pub(super) others: BTreeMap<String, usize>,
 }
@@ -137,6 +139,13 @@ impl Documents {
                     "`{version}` is an old form of Ingress: print it with `kubectl get ingress -A -o yaml`"
                 );
                 errors.push(place.invalid(message));
+            }
+            "IngressClass" => {
+                let controller = object
+                    .get("spec")
+                    .and_then(|it| it.get("controller")?.as_str());
+                let controller = controller.unwrap_or_default().to_owned();
+                self.classes.insert(full_name(&object), controller);
             }
             "ConfigMap" if found.is_wanted(&object) => {
                 if let Err(error) = found.add(place, &object) {

@@ -1,5 +1,6 @@
 //! What becomes of a host: all of its paths are behind Gatepost, which decides by the path.
 
+mod aliases;
 mod beside;
 mod notes;
 mod paths;
@@ -58,6 +59,7 @@ pub(super) fn verdict<'i>(
         return Verdict::Refused(builder.reasons);
     }
     builder.check_together(&locations, &canaries);
+    let aliases = builder.aliases(&ingresses);
     let rules = rules::of(&locations).unwrap_or_else(|reason| {
         builder.reasons.push(reason);
         Vec::new()
@@ -76,6 +78,8 @@ pub(super) fn verdict<'i>(
     }
     Verdict::Print(Box::new(HostPlan {
         host,
+        named: host,
+        aliases,
         https: ingresses.iter().any(|it| it.tls_of(host).is_some()),
         locations,
         rules,

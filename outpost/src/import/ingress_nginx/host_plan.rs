@@ -24,9 +24,13 @@ pub(super) enum Verdict<'i> {
 }
 
 /// What takes the place of a host.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct HostPlan<'i> {
     pub(super) host: &'i str,
+    /// The host that the Ingresses name: another one for an alias.
+    pub(super) named: &'i str,
+    /// Further names of the host, each of which has routes of its own.
+    pub(super) aliases: Vec<&'i str>,
     pub(super) https: bool,
     /// In the order in which nginx chooses.
     pub(super) locations: Vec<Location<'i>>,
@@ -44,6 +48,8 @@ impl<'i> HostPlan<'i> {
     pub(super) fn open(host: &'i str, ingress: &'i Ingress) -> Self {
         Self {
             host,
+            named: host,
+            aliases: Vec::new(),
             https: ingress.tls_of(host).is_some(),
             locations: Vec::new(),
             rules: vec![Rule::everything_open()],
@@ -54,6 +60,21 @@ impl<'i> HostPlan<'i> {
             )],
             joined: Some(ingress),
         }
+    }
+
+    /// Returns it with those for its aliases.
+    pub(super) fn with_aliases(self) -> Vec<Self> {
+        let mut all = vec![self.clone()];
+        all.extend(self.aliases.iter().map(|alias| Self {
+            host: alias,
+            aliases: Vec::new(),
+            notes: vec![format!(
+                "`server-alias` of {}: the same paths, and an application of its own, where users sign in too",
+                self.host
+            )],
+            ..self.clone()
+        }));
+        all
     }
 
     /// Returns its Ingresses.

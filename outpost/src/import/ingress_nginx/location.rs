@@ -52,6 +52,11 @@ impl Reach {
         }
     }
 
+    /// Returns whether the path `/` may be one of it.
+    pub(super) fn may_be_the_root(&self) -> bool {
+        self.meets(&Self::Exact("/".to_owned()))
+    }
+
     /// Returns whether some request may be for both.
     pub(super) fn meets(&self, other: &Self) -> bool {
         match (self, other) {

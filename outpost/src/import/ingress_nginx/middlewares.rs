@@ -25,6 +25,9 @@ pub(super) fn of_location(
 ) -> Vec<(String, Value)> {
     let mut middlewares = Vec::new();
     let name = format!("gatepost-{}", plan.host);
+    if let Some(redirect) = app_root(plan).filter(|_| location.reach.may_be_the_root()) {
+        middlewares.push((format!("app-root.{name}"), redirect));
+    }
     if !location.addresses.is_empty() {
         let same = plan
             .locations
@@ -58,8 +61,25 @@ pub(super) fn of_location(
     if let Some((regex, replacement)) = target.and_then(|it| rewrite(location.path.text(), it)) {
         let spec = json!({ "replacePathRegex": { "regex": regex, "replacement": replacement } });
         middlewares.push((format!("rewrite-{}.{name}", at + 1), spec));
+        if let Some(prefix) = location.ingress.set("x-forwarded-prefix") {
+            let header = ("X-Forwarded-Prefix".to_owned(), json!(prefix));
+            let spec = set_headers([header].into_iter().collect());
+            middlewares.push((format!("prefix-{}.{name}", at + 1), spec));
+        }
     }
     middlewares
+}
+
+/// Returns where nginx redirected everybody who asked for the host's front page, before all else: one
+/// Ingress says so for the whole host.
+fn app_root(plan: &HostPlan<'_>) -> Option<Value> {
+    let mut locations = plan.locations.iter();
+    let path = locations.find_map(|it| it.ingress.set("app-root"))?;
+    Some(json!({ "redirectRegex": {
+        "regex": r"^(https?://[^/]+)/+(?:\?.*)?$",
+        "replacement": format!("${{1}}{path}"),
+        "permanent": false,
+    } }))
 }
 
 /// Headers that nginx set to values of its own, so that applications may trust them: Traefik hands on
@@ -124,7 +144,7 @@ fn redirect_target(ingress: &Ingress) -> Option<(&str, bool)> {
 }
 
 /// Returns why what an Ingress says of the request or the answer is no Middleware.
-pub(super) fn unfit_redirect_or_host(ingress: &Ingress) -> Option<String> {
+pub(super) fn unfit_for_a_middleware(ingress: &Ingress) -> Option<String> {
     if let Some((target, _)) = redirect_target(ingress) {
         let plain = target.strip_suffix("$request_uri").unwrap_or(target);
         let is_address = Url::parse(plain).is_ok_and(|url| url.has_host());
@@ -136,6 +156,18 @@ pub(super) fn unfit_redirect_or_host(ingress: &Ingress) -> Option<String> {
             ));
         }
     }
+    for key in ["app-root", "x-forwarded-prefix"] {
+        let needs = key == "app-root" || ingress.set("rewrite-target").is_some();
+        if let Some(path) = ingress
+            .set(key)
+            .filter(|path| needs && !is_plain_path(path))
+        {
+            return Some(format!(
+                "`{key}` {} is more than a path: write the Middleware by hand",
+                Quoted(path)
+            ));
+        }
+    }
     let host = ingress.set("upstream-vhost")?;
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
     (!host.chars().all(plain)).then(|| {
@@ -144,6 +176,12 @@ pub(super) fn unfit_redirect_or_host(ingress: &Ingress) -> Option<String> {
             Quoted(host)
         )
     })
+}
+
+/// Returns whether a text is a path in which no character has a meaning to nginx or Traefik.
+fn is_plain_path(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | '.' | '~');
+    text.starts_with('/') && text.chars().all(plain)
 }
 
 /// Returns the Middleware that protects a host.

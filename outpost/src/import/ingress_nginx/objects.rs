@@ -14,7 +14,8 @@ use super::ingress::Ingress;
 use super::middlewares;
 use super::order::RULES_OF_A_ROUTE;
 use super::settings::{Form, Settings};
-use routes::{UNVERIFIED, http_rule, route, unverified};
+use super::upstream::transport;
+use routes::{http_rule, route};
 
 /// Returns what takes the place of the Ingresses, without the routes to the outpost. Takes a host out
 /// of the plans that has an object of the name of another host's, and adds why.
@@ -112,9 +113,9 @@ fn of_host(plan: &HostPlan<'_>, documents: &Documents, settings: &Settings) -> V
             Form::Gateway => http_rule(location, &names),
             _ => route(plan, at, location, &names),
         };
-        if settings.form == Form::Crds && unverified(location) {
-            let spec = json!({ "insecureSkipVerify": true });
-            objects.push(traefik("ServersTransport", UNVERIFIED, namespace, &spec));
+        let own = transport(plan, location).filter(|_| settings.form == Form::Crds);
+        if let Some((name, spec)) = own {
+            objects.push(traefik("ServersTransport", &name, namespace, &spec));
         }
         for (name, spec) in &chain {
             objects.push(traefik("Middleware", name, namespace, spec));
@@ -168,7 +169,7 @@ fn tls(plan: &HostPlan<'_>, namespace: Option<&str>) -> Value {
     let own = printed
         .iter()
         .filter(|it| it.namespace.as_deref() == namespace);
-    let mut secrets = own.filter_map(|it| it.tls_of(plan.host)?.secret_name.as_ref());
+    let mut secrets = own.filter_map(|it| it.tls_of(plan.named)?.secret_name.as_ref());
     match secrets.next() {
         Some(name) => json!({ "secretName": name }),
         None => json!({}),

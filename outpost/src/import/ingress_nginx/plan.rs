@@ -24,7 +24,8 @@ pub(super) struct Outcome<'i> {
 pub(super) fn of<'i>(documents: &'i Documents, settings: &Settings) -> Outcome<'i> {
     let mut outcome = Outcome::default();
     let sorted = sorted(documents, settings, &mut outcome);
-    let everywhere = documents.controller.refusals();
+    let mut everywhere = documents.controller.refusals();
+    everywhere.extend(several_controllers(documents, settings));
     if !everywhere.is_empty() {
         outcome.refused.extend(everywhere);
         return outcome;
@@ -52,6 +53,20 @@ pub(super) fn of<'i>(documents: &'i Documents, settings: &Settings) -> Outcome<'
     }
     outcome.add(verdicts, &sorted);
     outcome
+}
+
+/// Returns why the classes of an import are not those of one controller, as far as the documents say.
+/// The settings of one ConfigMap hold for one controller alone, and another one's may protect more.
+fn several_controllers(documents: &Documents, settings: &Settings) -> Option<String> {
+    let controller = |class: &String| Some((class.clone(), documents.classes.get(class)?));
+    let known: Vec<(String, &String)> = settings.classes.iter().filter_map(controller).collect();
+    let (first, rest) = known.split_first()?;
+    let other = rest.iter().find(|it| it.1 != first.1)?;
+    Some(format!(
+        "the classes `{}` ({}) and `{}` ({}) are of two controllers, each with a ConfigMap of its own: import \
+         each by itself",
+        first.0, first.1, other.0, other.1
+    ))
 }
 
 /// What becomes of each host.
@@ -82,7 +97,7 @@ impl<'i> Outcome<'i> {
                 name
             };
             match verdict {
-                Verdict::Print(plan) => self.plans.push(*plan),
+                Verdict::Print(plan) => self.plans.extend(plan.with_aliases()),
                 Verdict::Refused(reasons) => {
                     let lines = reasons.iter().map(|reason| format!("{shown}: {reason}"));
                     self.refused.extend(lines);
@@ -112,20 +127,20 @@ fn sorted<'i>(
     let mut sorted = Sorted::default();
     for ingress in &documents.ingresses {
         let title = ingress.title();
-        if ingress.class() != Some(&*settings.class) {
+        if !settings.has_class(ingress.class()) {
             sorted.foreign.push(ingress);
             let never_taken_over = annotations::protective(ingress);
             let is_protected =
                 never_taken_over.is_some() || protection::guard(ingress, documents).is_some();
             if let Some(class) = ingress.class() {
                 outcome.skipped.push(format!(
-                    "{title}: of the class `{class}`: `--class` names the class of this import"
+                    "{title}: of the class `{class}`: `--class` names the classes of this import"
                 ));
             } else if is_protected {
                 outcome.refused.push(format!(
                     "{title}: it is protected and names no class, so that neither ingress-nginx nor Traefik \
                      serves it unless told to: write `ingressClassName: {}`, or remove it",
-                    settings.class
+                    settings.classes.first().map_or("", String::as_str)
                 ));
             } else {
                 outcome.skipped.push(format!("{title}: it names no class"));

@@ -22,8 +22,8 @@ pub enum Form {
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub(super) form: Form,
-    /// The class of the Ingresses.
-    pub(super) class: String,
+    /// The classes of the Ingresses, which one controller serves.
+    pub(super) classes: Vec<String>,
     pub(super) outpost: Outpost,
     /// Whether Traefik asks the outpost, in place of the plugin.
     pub(super) forward_auth: bool,
@@ -69,6 +69,17 @@ pub(super) struct Outpost {
 }
 
 impl Settings {
+    /// Returns whether the Ingresses of a class are imported.
+    pub(super) fn has_class(&self, class: Option<&str>) -> bool {
+        class.is_some_and(|class| self.classes.iter().any(|own| own == class))
+    }
+
+    /// Returns the classes as a message names them.
+    pub(super) fn shown_classes(&self) -> String {
+        let classes: Vec<String> = self.classes.iter().map(|it| format!("`{it}`")).collect();
+        classes.join(" or ")
+    }
+
     /// Returns settings.
     ///
     /// # Errors
@@ -76,7 +87,7 @@ impl Settings {
     /// Where the outpost's address is not that of a Service and its namespace, and why.
     pub fn new(
         form: Form,
-        class: &str,
+        classes: &[String],
         outpost: Url,
         forward_auth: bool,
         gateway: Gateway,
@@ -109,7 +120,7 @@ impl Settings {
         }
         Ok(Self {
             form,
-            class: class.to_owned(),
+            classes: classes.to_vec(),
             outpost: Outpost {
                 name: name.to_owned(),
                 namespace: own.to_owned(),

@@ -5,7 +5,14 @@ use super::*;
 
 fn settings(form: Form, forward_auth: bool) -> Settings {
     let outpost = Url::parse("http://gatepost.gatepost.svc:9000").expect("a URL");
-    Settings::new(form, "nginx", outpost, forward_auth, gateway()).expect("settings")
+    Settings::new(
+        form,
+        &["nginx".to_owned()],
+        outpost,
+        forward_auth,
+        gateway(),
+    )
+    .expect("settings")
 }
 
 fn gateway() -> Gateway {

@@ -17,6 +17,12 @@ pub(in super::super) fn notes(ingress: &Ingress, form: Form) -> Vec<String> {
             continue;
         };
         match row.fate(form) {
+            Fate::Expressed if key == "proxy-ssl-verify" => {
+                let has_secret = ingress.set("proxy-ssl-secret").is_some();
+                notes.extend((!has_secret).then(|| {
+                    format!("{key}: nginx verified nothing without `proxy-ssl-secret`, and nor does Traefik")
+                }));
+            }
             Fate::Kept | Fate::Expressed | Fate::Refused => {}
             Fate::Nothing => needless.push(key),
             Fate::Line(line) => notes.extend(said(ingress, key, form, line)),

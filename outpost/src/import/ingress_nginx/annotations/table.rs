@@ -131,11 +131,6 @@ const REDIRECT_CODE: Fate =
 const ENTRY_POINT: Fate = Line("redirect at Traefik's entry point (`http.redirections`)");
 
 const SATISFY: Fate = Line("not needed: every user has to sign in");
-const PREFIX: Fate = Line("NOT taken over: add a Middleware `headers` behind Gatepost's");
-const APP_ROOT: Fate =
-    Line("NOT taken over: add a route for `/` with a Middleware `redirectRegex`");
-const PROXY_SSL: Fate =
-    Line("NOT taken over: write a ServersTransport, and name it at the route's Service");
 const PROXY_CIPHERS: Fate =
     Line("NOT taken over: `cipherSuites`, `minVersion` and `maxVersion` of a ServersTransport");
 
@@ -199,12 +194,12 @@ pub(in super::super) const TABLE: &[Annotation] = &[
     // Which requests go where.
     row("use-regex", Kept, Expressed).flag(),
     row("rewrite-target", Refused, Expressed),
-    row("x-forwarded-prefix", Kept, PREFIX),
-    row("app-root", Kept, APP_ROOT),
+    row("x-forwarded-prefix", Kept, Expressed),
+    row("app-root", Kept, Expressed),
     row(
         "server-alias",
         Line("the other names are no applications: nobody signs in there. Give them rules of their own"),
-        Line("NOT taken over: the other names have no route, and get 404. Give them rules of their own"),
+        Expressed,
     ),
     row(
         "from-to-www-redirect",
@@ -244,10 +239,10 @@ pub(in super::super) const TABLE: &[Annotation] = &[
     // How the application is reached.
     row("upstream-vhost", Refused, Expressed),
     row("backend-protocol", Kept, Expressed).gateway(Refused),
-    row("proxy-ssl-secret", Kept, PROXY_SSL).gateway(Nothing),
-    row("proxy-ssl-verify", Kept, PROXY_SSL).gateway(Nothing),
-    row("proxy-ssl-name", Kept, PROXY_SSL).gateway(Nothing),
-    row("proxy-ssl-server-name", Kept, PROXY_SSL).gateway(Nothing),
+    row("proxy-ssl-secret", Kept, Expressed).gateway(Nothing),
+    row("proxy-ssl-verify", Kept, Expressed).gateway(Nothing),
+    row("proxy-ssl-name", Kept, Expressed).gateway(Nothing),
+    row("proxy-ssl-server-name", Kept, Expressed).gateway(Nothing),
     row("proxy-ssl-verify-depth", Nothing, Nothing),
     row("proxy-ssl-ciphers", PROXY_CIPHERS, PROXY_CIPHERS).gateway(Nothing),
     row("proxy-ssl-protocols", PROXY_CIPHERS, PROXY_CIPHERS).gateway(Nothing),

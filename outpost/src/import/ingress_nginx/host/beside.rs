@@ -6,6 +6,7 @@ use super::super::ingress::{Ingress, PathType};
 use super::super::location::{Location, Reach};
 use super::super::order;
 use super::super::settings::Form;
+use super::super::upstream;
 use super::Builder;
 
 impl<'i> Builder<'_, 'i> {
@@ -35,15 +36,17 @@ impl<'i> Builder<'_, 'i> {
             if let Some(reason) = reason {
                 self.reasons.push(format!(
                     "{}: {reason}: the controller may have served it, and this import would open it. Give it \
-                     the class `{}`, or remove it, and import again",
+                     the class {}, or remove it, and import again",
                     other.title(),
-                    self.settings.class
+                    self.settings.shown_classes()
                 ));
             }
         }
         if let Some(reason) = order::inverted(locations, self.settings) {
             self.reasons.push(reason);
         }
+        self.reasons
+            .extend(upstream::differing(locations, self.settings.form));
         if self.settings.form == Form::Annotations {
             let reason = order::by_other_than_paths(locations, canaries);
             self.reasons.extend(reason);

@@ -45,6 +45,7 @@ impl<'i> Builder<'_, 'i> {
                 )
             }));
         }
+        notes.extend(self.classes(ingresses));
         notes.extend(self.tls(ingresses));
         let mut seen = BTreeSet::new();
         notes.retain(|note| seen.insert(note.clone()));
@@ -97,6 +98,19 @@ impl<'i> Builder<'_, 'i> {
                 location.ingress.title()
             ));
         }
+    }
+
+    /// Says which classes Traefik has to serve, where they are several.
+    fn classes(&self, ingresses: &[&Ingress]) -> Option<String> {
+        let classes: BTreeSet<&str> = ingresses.iter().filter_map(|it| it.class()).collect();
+        (self.settings.form == Form::Annotations && classes.len() > 1).then(|| {
+            let classes: Vec<&str> = classes.into_iter().collect();
+            format!(
+                "its Ingresses are of the classes {}: Traefik's provider has to serve them all, so that its \
+                 `ingressClass` names none, and each IngressClass has its `controllerClass`",
+                classes.join(", ")
+            )
+        })
     }
 
     /// Says what the entry point or the Gateway needs for TLS.

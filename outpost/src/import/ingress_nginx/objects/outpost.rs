@@ -60,11 +60,16 @@ fn by_annotations(name: &str, host: &HostPlan<'_>, settings: &Settings) -> Value
     let mut metadata = metadata(name, Some(&settings.outpost.namespace));
     let mut spec = json!({ "rules": [{ "host": host.host, "http": { "paths": paths } }] });
     let printed = host.printed();
-    let mut classes = printed.iter().map(|it| &it.spec.ingress_class_name);
-    if classes.any(|class| class.as_deref() == Some(&*settings.class)) {
-        insert(&mut spec, "ingressClassName", json!(settings.class));
-    } else {
-        let annotations = json!({ "kubernetes.io/ingress.class": settings.class });
+    // The field, where the cluster has such an IngressClass.
+    let mut fields = printed
+        .iter()
+        .filter_map(|it| it.spec.ingress_class_name.as_deref());
+    let field = fields.find(|class| settings.has_class(Some(class)));
+    let mut annotations = printed.iter().filter_map(|it| it.class());
+    if let Some(class) = field {
+        insert(&mut spec, "ingressClassName", json!(class));
+    } else if let Some(class) = annotations.next() {
+        let annotations = json!({ "kubernetes.io/ingress.class": class });
         metadata.insert("annotations".to_owned(), annotations);
     }
     json!({

@@ -2,31 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::super::annotations::scheme;
 use super::super::host_plan::HostPlan;
 use super::super::ingress::Service;
 use super::super::location::Location;
+use super::super::upstream::{scheme_of, transport};
 use super::insert;
 
 /// Above what the length of another provider's rule can be.
 const BASE: usize = 100_000;
-
-/// The ServersTransport for Services on https, whose certificates nginx did not verify.
-pub(super) const UNVERIFIED: &str = "gatepost-unverified";
-
-fn scheme_of(location: &Location<'_>) -> Option<&'static str> {
-    scheme(
-        location
-            .ingress
-            .annotation("backend-protocol")
-            .unwrap_or_default(),
-    )
-}
-
-pub(super) fn unverified(location: &Location<'_>) -> bool {
-    let verifies = location.ingress.set("proxy-ssl-verify") == Some("on");
-    scheme_of(location) == Some("https") && !verifies
-}
 
 /// Returns a route of an IngressRoute.
 pub(super) fn route(
@@ -54,10 +37,10 @@ pub(super) fn route(
         let mut service = json!({
             "name": service.name,
             "port": port(service),
-            "scheme": scheme_of(location),
+            "scheme": scheme_of(location.ingress),
         });
-        if unverified(location) {
-            insert(&mut service, "serversTransport", json!(UNVERIFIED));
+        if let Some((transport, _)) = transport(plan, location) {
+            insert(&mut service, "serversTransport", json!(transport));
         }
         insert(&mut route, "services", json!([service]));
     }

@@ -15,6 +15,7 @@ fn value(row: &Annotation) -> &'static str {
         "auth-response-headers" => "X-Own",
         "auth-snippet" => "return 200;",
         "auth-type" => "basic",
+        "custom-http-errors" => "404,503",
         "satisfy" => "any",
         "rewrite-target" | "app-root" | "x-forwarded-prefix" => "/inner",
         "permanent-redirect" | "temporal-redirect" => "https://elsewhere.example",
@@ -33,6 +34,15 @@ fn value(row: &Annotation) -> &'static str {
 fn beside(name: &str, form: Form) -> Vec<(&'static str, &'static str)> {
     match (name, form) {
         ("x-forwarded-prefix", Form::Crds | Form::Gateway) => vec![("rewrite-target", "/inner")],
+        (name, Form::Crds) if name.starts_with("proxy-ssl-") && name != "proxy-ssl-secret" => {
+            let secret = ("proxy-ssl-secret", "apps/upstream");
+            let mut all = vec![("backend-protocol", "HTTPS"), secret];
+            all.extend(
+                (name != "proxy-ssl-name").then_some(("proxy-ssl-name", "upstream.apps.svc")),
+            );
+            all
+        }
+        ("proxy-ssl-secret", Form::Crds) => vec![("backend-protocol", "HTTPS")],
         _ => Vec::new(),
     }
 }
@@ -89,7 +99,7 @@ fn holds(row: &Annotation, form: Form) -> bool {
     let imported = imported_with(&own, form);
     let text = &imported.text;
     let has_line = has_item(text, &format!("{}: ", row.name));
-    let is_printed = imported.expressed == 1;
+    let is_printed = imported.expressed > 0;
     match row.fate(form) {
         Fate::Refused => !is_printed && !imported.refused.is_empty(),
         Fate::Line(line) => is_printed && has_item(text, &format!("{}: {line}", row.name)),
@@ -105,7 +115,9 @@ fn holds(row: &Annotation, form: Form) -> bool {
         }
         Fate::Expressed => {
             let without = imported_with(&beside, form).text;
-            let differs = objects(text) != objects(&without) || row.name == "auth-url";
+            // Traefik always says the name that it looks for.
+            let is_same = ["auth-url", "proxy-ssl-server-name"].contains(&row.name);
+            let differs = objects(text) != objects(&without) || is_same;
             is_printed && differs && (!has_line || row.is_external)
         }
     }

@@ -314,7 +314,52 @@ fn the_outposts_address_has_no_secret() {
         "http://a:b@gatepost.gatepost.svc:9000",
     ] {
         let url = Url::parse(url).expect("a URL");
-        let refusal = Settings::new(Form::Crds, "nginx", url, false, gateway());
+        let refusal = Settings::new(Form::Crds, &[], url, false, gateway());
         assert!(refusal.is_err_and(|reason| !reason.contains("a:b")));
+    }
+}
+
+#[test]
+fn several_classes_of_one_controller_are_one_import() {
+    let class = |name: &str, controller: &str| {
+        serde_json::json!({
+            "apiVersion": "networking.k8s.io/v1", "kind": "IngressClass",
+            "metadata": { "name": name }, "spec": { "controller": controller },
+        })
+    };
+    let mut admin = part("admin", &[URL], "/admin", "Prefix");
+    admin["spec"]["ingressClassName"] = "internal".into();
+    let imported = |other: &str, form: Form| {
+        let parts = [
+            part("wiki", &[], "/", "Prefix"),
+            admin.clone(),
+            class("nginx", "k8s.io/ingress-nginx"),
+            class("internal", other),
+        ];
+        let text: Vec<String> = parts.iter().map(Value::to_string).collect();
+        let documents = read(&text.join("\n---\n")).expect("documents");
+        let mut settings = settings(form, false);
+        settings.classes.push("internal".to_owned());
+        import(&documents, &settings).expect("YAML")
+    };
+    for form in FORMS {
+        let one = imported("k8s.io/ingress-nginx", form);
+        assert_eq!(
+            (one.expressed, one.refused.len()),
+            (1, 0),
+            "{:?}",
+            one.refused
+        );
+        assert_protected(&one.text);
+        let says = one.text.contains("of the classes internal, nginx");
+        assert_eq!(says, form == Form::Annotations, "{}", one.text);
+        // Another controller's settings may protect what these leave open.
+        let two = imported("example.com/other", form);
+        assert_eq!(two.expressed, 0, "{}", two.text);
+        assert!(
+            two.refused[0].contains("two controllers"),
+            "{:?}",
+            two.refused
+        );
     }
 }

@@ -301,3 +301,26 @@ fn a_path_that_only_redirects_is_open_to_no_application() {
         }
     }
 }
+
+#[test]
+fn no_other_service_answers_in_the_outposts_place() {
+    for (list, is_printed) in [
+        ("404", true),
+        ("404, 500,503", true),
+        ("401", false),
+        ("403,404", false),
+        ("302", false),
+        ("400-499", false),
+        ("404,x", false),
+    ] {
+        let parts = [part(
+            "wiki",
+            &[URL, ("custom-http-errors", list)],
+            "/",
+            "Prefix",
+        )];
+        let printed = imported_all(&parts, Form::Annotations).expressed == 1;
+        assert_eq!(printed, is_printed, "{list}");
+        assert_eq!(imported_all(&parts, Form::Crds).expressed, 1, "{list}");
+    }
+}
