@@ -1,6 +1,11 @@
 //! The way out of ingress-nginx: what `gatepost import ingress-nginx` prints, applied as it is to the
 //! real API server, and served by real Traefik with the sign-in and everything else.
 
+pub(crate) mod annotations;
+pub(crate) mod errors;
+pub(crate) mod requests;
+pub(crate) mod upstreams;
+
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};

@@ -1,7 +1,8 @@
 //! Hosts that nginx reads otherwise than they look: what `gatepost import ingress-nginx` prints of
 //! them, on the real API server and real Traefik, opens nothing that nginx protected.
 //!
-//! What nginx does is written in each case, as ingress-nginx 1.15.1 writes its configuration.
+//! What nginx does is written in each case, as ingress-nginx 1.15.1 writes its configuration; what it
+//! keeps from an application, the real controller shows.
 
 use std::time::Duration;
 
@@ -11,11 +12,16 @@ use gatepost_e2e::{Client, Site, until};
 use reqwest::{Method, StatusCode, Url};
 use serde_json::{Value, json};
 
+use crate::ingress_nginx;
 use crate::ingresses::{Annotation, applications, import, ingress, list_of};
 use crate::served::{INGRESS_NGINX, PLUGIN, gateway, objects_of, serve};
 use crate::{Test, checks};
 
 pub(crate) const TESTS: &[Test] = &[
+    Test {
+        name: "imported_hosts::by_nginx",
+        run: by_nginx,
+    },
     Test {
         name: "imported_hosts::by_annotations",
         run: |cluster| protected(cluster, INGRESS_NGINX, &[], "traefik-annotations"),
@@ -224,6 +230,49 @@ fn printed(to: &str, objects: &[Value]) -> Result<String> {
     Ok(text.replace("CHANGE-ME", "staff"))
 }
 
+/// The service that decides is not there, so nginx answers 500 in its place.
+fn by_nginx(cluster: &Cluster) -> Result<()> {
+    ingress_nginx::needs_the_controller()?;
+    // Without an option, the controller serves no Ingress without a class.
+    let hosts = || HOSTS.iter().filter(|host| host.name != "no-class");
+    let mut objects: Vec<Value> = hosts().flat_map(Host::ingresses).collect();
+    objects.push(json!({
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "IngressClass",
+        "metadata": { "name": "nginx-internal" },
+        "spec": { "controller": "k8s.io/ingress-nginx" },
+    }));
+    objects.push(json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": { "name": "ingress-nginx-controller", "namespace": "ingress-nginx" },
+        "data": {},
+    }));
+    let site = checks::site("deploy/outpost/domain.yaml").start()?;
+    let _running = ingress_nginx::serve(cluster, &site, objects, site.ports().web, &[])?;
+    let client = Client::new()?;
+    for host in hosts() {
+        let asked = Asked {
+            site: &site,
+            host: host.full(),
+            client: &client,
+        };
+        asked.until_status(host.protected[0], StatusCode::INTERNAL_SERVER_ERROR)?;
+        for path in host.protected {
+            let seen = (site.wiki().len(), site.files().len());
+            let status = asked.status(path)?;
+            ensure!(status != StatusCode::OK, "{}{path}: {status}", host.name);
+            let now = (site.wiki().len(), site.files().len());
+            assert_eq!(now, seen, "an application got {}{path}", host.name);
+        }
+        for path in host.printed.iter().flat_map(|(_, open)| *open) {
+            let status = asked.status(path)?;
+            ensure!(status == StatusCode::OK, "{}{path}: {status}", host.name);
+        }
+    }
+    Ok(())
+}
+
 fn protected(cluster: &Cluster, config: &str, further: &[&str], to: &str) -> Result<()> {
     let all: Vec<Value> = HOSTS.iter().flat_map(Host::ingresses).collect();
     let text = printed(to, &all)?;
@@ -252,15 +301,21 @@ fn protected(cluster: &Cluster, config: &str, further: &[&str], to: &str) -> Res
         client: &client,
     };
     for host in HOSTS.iter().filter(|it| it.open_in(to).is_some()) {
-        asked(host).until_protected(host.protected[0])?;
+        asked(host).until_status(host.protected[0], StatusCode::UNAUTHORIZED)?;
     }
     for host in HOSTS {
         let asked = asked(host);
         let is_printed = names.contains(&&*asked.host);
         // What is not printed is not Gatepost's: the annotations are served as they were.
-        if is_printed || to != "traefik-annotations" {
-            for path in host.protected {
-                asked.is_protected(path)?;
+        // Other forms have no route for it.
+        let expected = match (is_printed, to) {
+            (true, _) => Some(StatusCode::UNAUTHORIZED),
+            (false, "traefik-annotations") => None,
+            (false, _) => Some(StatusCode::NOT_FOUND),
+        };
+        for path in host.protected {
+            if let Some(expected) = expected {
+                asked.is_protected(path, expected)?;
             }
         }
         assert_eq!(
@@ -299,22 +354,21 @@ impl Asked<'_> {
         Ok(request.send()?.status())
     }
 
-    fn until_protected(&self, path: &str) -> Result<()> {
+    fn until_status(&self, path: &str, expected: StatusCode) -> Result<()> {
         let limit = Duration::from_secs(60);
-        until("Traefik to have the route", limit, || {
+        until("the proxy to have the route", limit, || {
             let status = self.status(path);
-            let is_ready = status.is_ok_and(|it| it == StatusCode::UNAUTHORIZED);
+            let is_ready = status.is_ok_and(|it| it == expected);
             Ok(is_ready.then_some(()))
         })
         .with_context(|| format!("{}{path}", self.host))
     }
 
-    fn is_protected(&self, path: &str) -> Result<()> {
+    fn is_protected(&self, path: &str, expected: StatusCode) -> Result<()> {
         let seen = self.site.wiki().len();
         let status = self.status(path)?;
-        let is_turned_away = [StatusCode::UNAUTHORIZED, StatusCode::NOT_FOUND].contains(&status);
         let host = &self.host;
-        ensure!(is_turned_away, "{host}{path} was protected: {status}");
+        ensure!(status == expected, "{host}{path} was protected: {status}");
         let now = self.site.wiki().len();
         assert_eq!(now, seen, "the application got {host}{path}");
         Ok(())

@@ -309,6 +309,14 @@ fn spellings(path: &str) -> Vec<String> {
         format!("{path}#x"),
         format!("{path}%23x"),
     ];
+    // Of a request that names another host, the path alone has spellings.
+    if let Some((host, path)) = path
+        .strip_prefix("http://")
+        .and_then(|it| it.split_once('/'))
+    {
+        let of_path = spellings(&format!("/{path}")).into_iter();
+        return of_path.map(|path| format!("http://{host}{path}")).collect();
+    }
     all.retain(|path| path.starts_with('/'));
     all.sort_unstable();
     all.dedup();

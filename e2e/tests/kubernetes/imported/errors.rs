@@ -1,0 +1,67 @@
+//! Error pages of another Service (`custom-http-errors`), with Traefik's provider for the annotations.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use gatepost_e2e::cluster::Cluster;
+use gatepost_e2e::{Client, until};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::ingresses::{import, list_of};
+use crate::served::{INGRESS_NGINX, serve, shown};
+use crate::{Test, checks};
+
+pub(crate) const TESTS: &[Test] = &[Test {
+    name: "imported::errors::a_page_in_the_place_of_the_outposts_answer_is_refused",
+    run: refused,
+}];
+
+/// Traefik answers with the other Service's page, and its status: no session is asked for there, and
+/// nobody is led to sign in.
+fn refused(cluster: &Cluster) -> Result<()> {
+    let site = checks::site("deploy/outpost/single.yaml").start()?;
+    let mut objects = shown(&site, "ingress-nginx-single")?;
+    for object in &mut objects {
+        if object["kind"] == "Ingress" && object["metadata"]["name"] == "wiki" {
+            let annotations = &mut object["metadata"]["annotations"];
+            annotations["nginx.ingress.kubernetes.io/custom-http-errors"] = json!("302,401");
+            annotations["nginx.ingress.kubernetes.io/default-backend"] = json!("files");
+        }
+    }
+    let before: Vec<Value> = objects.clone();
+    let _running = serve(cluster, &site, INGRESS_NGINX, &[], objects, &[])?;
+    let url = site.url("wiki", "/private?x=1")?;
+    until(
+        "Traefik to answer with the other Service's page",
+        Duration::from_secs(60),
+        || {
+            let answer = Client::new()?.fetch(Method::GET, &url).send().ok();
+            Ok(answer.filter(|_| !site.files().is_empty()))
+        },
+    )?;
+    for request in [
+        Client::new()?.fetch(Method::GET, &url),
+        Client::new()?.page_load(Method::GET, &url),
+    ] {
+        let answer = request.header("X-Auth-Username", "mallory").send()?;
+        assert_eq!(answer.status(), 200, "a refusal that looks like consent");
+        assert_eq!(answer.headers().get("location"), None, "no sign-in");
+        let seen = site.files();
+        let seen = seen.last().context("the other Service was asked")?;
+        assert_eq!(seen.uri, "/");
+        assert_eq!(seen.header("X-Auth-Username"), None);
+    }
+    ensure!(site.wiki().is_empty(), "the application itself was asked");
+    let imported = import(
+        &["--no-configmap", "--to", "traefik-annotations"],
+        &list_of(&before),
+    )?;
+    ensure!(!imported.whole, "{}", imported.text);
+    ensure!(
+        imported.complained.contains("custom-http-errors"),
+        "{}",
+        imported.complained
+    );
+    Ok(())
+}
