@@ -11,6 +11,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
+use core::ops::RangeInclusive;
 
 use crate::header_name::HeaderName;
 use crate::headers::{HeaderRules, HeaderSettings, Preset};
@@ -217,16 +218,43 @@ impl<'a> Fields<'a> {
     }
 
     /// Reads a span of time in seconds: a number of seconds, or a number with `s`, `m`, `h` or `d`.
+    /// Reports one of more than [`MOST_SECONDS`].
     pub fn seconds(&mut self, key: &'static str) -> Option<u64> {
         let text = self.text(key)?;
-        let seconds = parse_seconds(&text);
-        if seconds.is_none() {
+        let Some(seconds) = parse_seconds(&text) else {
             self.problem(
                 key,
                 format_args!("`{text}` is not a duration; write `30s`, `15m` or `8h`"),
             );
+            return None;
+        };
+        if seconds > MOST_SECONDS {
+            self.problem(
+                key,
+                format_args!("`{text}` is too long: write at most `3650d`"),
+            );
+            return None;
         }
-        seconds
+        Some(seconds)
+    }
+
+    /// Reads a span of time, and reports one outside of these bounds; `why` says what they are for.
+    ///
+    /// Returns the nearest duration within the bounds then, so that keys that depend on this one are
+    /// compared with what was meant.
+    pub fn seconds_within(
+        &mut self,
+        key: &'static str,
+        within: RangeInclusive<u64>,
+        why: &str,
+    ) -> Option<u64> {
+        let seconds = self.seconds(key)?;
+        let nearest = seconds.clamp(*within.start(), *within.end());
+        if nearest != seconds {
+            let (least, most) = (span(*within.start()), span(*within.end()));
+            self.problem(key, format_args!("expected {least} to {most}: {why}"));
+        }
+        Some(nearest)
     }
 
     /// Reads a list of texts: a list, or one text with commas between the entries.
@@ -416,6 +444,20 @@ fn read_headers(
     }
     section.finish();
     rules
+}
+
+/// The longest duration of a setting, in seconds: ten years. Whatever adds one to a time of this
+/// century stays far from the end of every clock and timer.
+pub const MOST_SECONDS: u64 = 3_650 * 86_400;
+
+/// Returns a duration as a configuration has it.
+fn span(seconds: u64) -> String {
+    for (unit, name) in [(3_600, 'h'), (60, 'm')] {
+        if seconds != 0 && seconds.is_multiple_of(unit) {
+            return format!("{}{name}", seconds / unit);
+        }
+    }
+    format!("{seconds}s")
 }
 
 /// Reads a number of seconds from a text like `90`, `30s`, `15m`, `8h` or `7d`.

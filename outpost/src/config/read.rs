@@ -250,15 +250,12 @@ fn log(fields: &mut Fields<'_>) -> Log {
 const LEAST_INTRODUCTION: u64 = 15;
 
 fn key_introduction(fields: &mut Fields<'_>) -> Duration {
-    let seconds = fields.seconds("keyIntroduction");
-    let seconds = seconds.unwrap_or(LEAST_INTRODUCTION);
-    if !(LEAST_INTRODUCTION..=24 * 60 * 60).contains(&seconds) {
-        fields.problem(
-            "keyIntroduction",
-            "expected 15s to 24h: plugins look at the keys file every 10s",
-        );
-    }
-    Duration::from_secs(seconds)
+    let seconds = fields.seconds_within(
+        "keyIntroduction",
+        LEAST_INTRODUCTION..=24 * 60 * 60,
+        "plugins look at the keys file every 10s",
+    );
+    Duration::from_secs(seconds.unwrap_or(LEAST_INTRODUCTION))
 }
 
 fn keys(fields: &mut Fields<'_>, files: &Files) -> Option<KeyRing> {

@@ -180,6 +180,30 @@ async fn a_reload_that_fails_in_any_part_leaves_every_part_as_it_was() {
     shows(&third).await;
 }
 
+/// A duration that no clock can hold ended the process, with the sessions of all users.
+#[tokio::test]
+async fn a_reload_with_an_endless_duration_leaves_the_configuration_in_force() {
+    let folder = Folder::new("endless");
+    let provider = Provider::start().await;
+    let config = write_config(&folder, &provider, "");
+    let mut running = Running::start(&config);
+    running.ready().await;
+    let right = fs::read_to_string(&config).expect("written");
+    let machines = "  - {name: endless, externalUrl: 'https://endless.example.com', \
+                    machines: [bearer], machineTokens: {audience: x, cache: 400000d}}\nlisten:";
+    let wrong = right.replace("listen:", machines);
+    assert_ne!(wrong, right);
+    fs::write(&config, wrong).expect("written");
+    running.lines.await_line(|line| {
+        line["message"] == "the configuration before stays"
+            && line.to_string().contains("machineTokens.cache: `400000d` is too long")
+    });
+    let (status, _) = running.operations("/readyz").await;
+    assert_eq!(status, StatusCode::OK);
+    running.terminate();
+    assert!(running.end().await.success());
+}
+
 /// Row C, of the same kind: the first half of a file that is being written may be a configuration.
 #[tokio::test]
 async fn a_file_that_is_being_written_is_not_read() {

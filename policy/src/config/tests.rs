@@ -221,6 +221,29 @@ fn spans_of_time_have_a_unit_or_are_seconds() {
 }
 
 #[test]
+fn a_span_of_time_is_within_its_bounds() {
+    const TOO_LONG: &str = "is too long: write at most `3650d`";
+    for (text, expected, problem) in [
+        ("90m", Some(5_400), None),
+        ("15s", Some(15), None),
+        ("14s", Some(15), Some("span: expected 15s to 24h: as tested")),
+        ("25h", Some(86_400), Some("span: expected 15s to 24h: as tested")),
+        ("3651d", None, Some(TOO_LONG)),
+        ("18446744073709551615", None, Some(TOO_LONG)),
+    ] {
+        let value = json!({"span": text});
+        let (read, problems) = reading(&value, |fields| {
+            fields.seconds_within("span", 15..=86_400, "as tested")
+        });
+        assert_eq!(read, expected, "{text}");
+        let ends = |problem: &str| problems.len() == 1 && problems[0].ends_with(problem);
+        assert!(problem.map_or(problems.is_empty(), ends), "{problems:?}");
+    }
+    let (read, problems) = reading(&json!({"span": "3650d"}), |fields| fields.seconds("span"));
+    assert_eq!((read, problems), (Some(MOST_SECONDS), vec![]));
+}
+
+#[test]
 fn api_keys_may_have_a_header_of_their_own_and_no_other() {
     for (name, machines, expected, problem) in [
         ("x-api-key", "apiKey", Some("X-Api-Key"), None),

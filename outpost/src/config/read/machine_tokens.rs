@@ -22,6 +22,9 @@ use gatepost_oidc::{
 /// Seconds for which the result of a check of credentials is used.
 const MACHINE_CACHE_SECONDS: u64 = 300;
 
+/// The most of them: a token that its issuer has revoked is accepted for as long.
+const MOST_CACHE_SECONDS: u64 = 24 * 3_600;
+
 /// Reads `machineTokens` of an application with these providers.
 pub(super) fn read(
     fields: &mut Fields<'_>,
@@ -92,7 +95,12 @@ pub(super) fn read(
         settings.tokens.introspect = section.flag("introspect").unwrap_or(false);
         settings.tokens.name_claim = section.text("nameClaim");
         settings.issuers = issuers(&mut section, providers.unwrap_or_default(), known, files);
-        settings.cache = section.seconds("cache").unwrap_or(MACHINE_CACHE_SECONDS);
+        let cache = section.seconds_within(
+            "cache",
+            0..=MOST_CACHE_SECONDS,
+            "so long a revoked token may be accepted",
+        );
+        settings.cache = cache.unwrap_or(MACHINE_CACHE_SECONDS);
         settings.forward = section.flag("forward").unwrap_or(false);
         section.finish();
     }

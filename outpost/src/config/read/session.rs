@@ -32,7 +32,11 @@ pub(super) fn session(fields: &mut Fields<'_>) -> (SessionTimes, DeviceBound, Fr
     };
     let device_bound = section.parsed("deviceBound", DeviceBound::parse);
     let frames = Frames::read(&mut section);
-    let window = section.seconds("window");
+    let window = section.seconds_within(
+        "window",
+        1..=24 * HOUR,
+        "so long a revoked session may live on",
+    );
     times.window = window.unwrap_or(times.window);
     let renew_after = section.seconds("renewAfter");
     times.renew_after = renew_after.unwrap_or(times.window / 3);
@@ -43,12 +47,6 @@ pub(super) fn session(fields: &mut Fields<'_>) -> (SessionTimes, DeviceBound, Fr
     times.idle = section.seconds("idle").unwrap_or(times.idle);
     times.lifetime = section.seconds("lifetime").unwrap_or(times.lifetime);
     times.grace = section.seconds("grace").unwrap_or(times.lifetime);
-    if !(1..=24 * HOUR).contains(&times.window) {
-        section.problem(
-            "window",
-            "expected 1s to 24h: so long a revoked session may live on",
-        );
-    }
     if times.renew_after >= times.window && renew_after.is_some() {
         section.problem("renewAfter", "must be shorter than `window`");
     }
