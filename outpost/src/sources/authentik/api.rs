@@ -32,6 +32,9 @@ const REFRESH: Duration = Duration::from_secs(300);
 /// The least that it may say.
 const MIN_REFRESH_SECONDS: u64 = 30;
 
+/// The most that it may say: what is beyond a day would never be asked again.
+const MAX_REFRESH_SECONDS: u64 = 24 * 3_600;
+
 /// Why authentik's API does not provide the data that an outpost needs.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -132,7 +135,7 @@ impl Snapshot {
         seconds
             .filter(|seconds| *seconds > 0)
             .map_or(REFRESH, |seconds| {
-                Duration::from_secs(seconds.max(MIN_REFRESH_SECONDS))
+                Duration::from_secs(seconds.clamp(MIN_REFRESH_SECONDS, MAX_REFRESH_SECONDS))
             })
     }
 
@@ -300,6 +303,7 @@ mod tests {
             (json!(1), 30),
             (json!(0), 300),
             (json!(-1), 300),
+            (json!(u64::MAX), 86_400),
             (json!(null), 300),
         ] {
             let snapshot = Snapshot {
