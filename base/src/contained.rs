@@ -4,11 +4,17 @@
 //! or here, only its own request or attempt fails: the process and the sessions of all users go on.
 //! A panic anywhere else ends the process, as `panic = "abort"` would: a task that follows
 //! revocations, say, must not stop unnoticed.
+//!
+//! Whether a panic is contained is known to the thread that runs the work. So work that goes to
+//! another task or thread is contained there: [`contained`] inside of `tokio::spawn`,
+//! [`contained_blocking`] inside of `spawn_blocking`. The tasks of libraries, such as those of an
+//! HTTP client's connections, are beyond reach.
 
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
+use std::task::Poll;
 
 thread_local! {
     /// Whether what this thread does now is contained.
@@ -58,15 +64,24 @@ pub fn abort_on_others() {
 pub async fn contained<T>(work: impl Future<Output = T>) -> Result<T, Panicked> {
     let mut work = pin!(work);
     poll_fn(|context| {
-        let containing = Containing::begin();
-        let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context)));
-        drop(containing);
-        match polled {
+        match contained_blocking(|| work.as_mut().poll(context)) {
             Ok(polled) => polled.map(Ok),
-            Err(_) => std::task::Poll::Ready(Err(Panicked)),
+            Err(panicked) => Poll::Ready(Err(panicked)),
         }
     })
     .await
+}
+
+/// Does work on this thread of which a panic is contained, as [`contained`] does.
+///
+/// # Errors
+///
+/// [`Panicked`].
+pub fn contained_blocking<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
+    let containing = Containing::begin();
+    let done = catch_unwind(AssertUnwindSafe(work));
+    drop(containing);
+    done.map_err(|_| Panicked)
 }
 
 #[cfg(test)]
@@ -84,6 +99,9 @@ mod tests {
             }
         };
         assert_eq!(contained(work).await, Err(Panicked));
+        assert!(!CONTAINED.get());
+        assert_eq!(contained_blocking(|| CONTAINED.get()), Ok(true));
+        assert_eq!(contained_blocking(|| panic!("made up")), Err::<(), _>(Panicked));
         assert!(!CONTAINED.get());
     }
 }

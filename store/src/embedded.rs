@@ -154,6 +154,7 @@ impl EmbeddedStore {
         };
         match tokio::task::spawn_blocking(run).await {
             Ok(result) => result.map_err(StoreUnavailable::new),
+            // The process ends.
             Err(error) => Err(StoreUnavailable::new(error)),
         }
     }

@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use gatepost_base::Clock;
+use gatepost_base::contained::{Panicked, contained_blocking};
 use gatepost_base::files::{self, Readable};
 use gatepost_policy::state::{
     APPLICATION_PREFIX, APPLICATION_SUFFIX, RENEW_SECONDS, RENEWED_FILE, REVOKED_FILE, renewed_text,
@@ -101,14 +102,16 @@ impl StateFolder {
             writer.has_list = self.shared().has_list;
             // On a thread that may wait for the disk.
             let stepped = tokio::task::spawn_blocking(move || {
-                writer.step(files);
-                writer
+                contained_blocking(move || {
+                    writer.step(files);
+                    writer
+                })
             });
             let mut pause = LOOK_EVERY;
             writer = match stepped.await {
-                Ok(stepped) => stepped,
+                Ok(Ok(stepped)) => stepped,
                 // The lock went with the writer. The panic's text is in the log already.
-                Err(error) if error.is_panic() => {
+                Ok(Err(Panicked)) => {
                     tracing::error!("a step of writing `stateDir` has panicked: it begins again");
                     pause = PAUSE_AFTER_PANIC;
                     Writer {

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::ConnectInfo;
+use gatepost_base::contained::contained;
 use http::header::{CONNECTION, EXPECT};
 use http::{HeaderValue, Request, Version};
 use hyper::body::Incoming;
@@ -170,7 +171,8 @@ pub(super) async fn accept(
         };
         match accepted {
             Ok((stream, peer)) => {
-                tokio::spawn(serve(Arc::clone(&shared), stream, peer));
+                // What a client sends to TLS and HTTP costs its own connection at most.
+                tokio::spawn(contained(serve(Arc::clone(&shared), stream, peer)));
             }
             Err(error) if concerns_one_connection(&error) => {}
             Err(error) => {

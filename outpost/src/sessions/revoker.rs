@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use super::recent_revocations::{Mark, RecentRevocations};
 use crate::session_times::SessionTimes;
 use gatepost_base::Clock;
+use gatepost_base::contained::contained;
 use gatepost_base::files::Readable;
 use gatepost_store::{
     ApiKeyId, EndOutcome, EndRequest, SessionRecord, SessionSelector, Store, StoreUnavailable,
@@ -232,12 +233,20 @@ impl Revoker {
         // In a task of its own, so that it finishes even when the client disconnects.
         match tokio::spawn(async move { revoker.carry_out(request).await }).await {
             Ok(outcome) => outcome,
+            // The process ends.
             Err(error) => Err(StoreUnavailable::new(error)),
         }
     }
 
+    /// Has the store end sessions. A panic there counts as a store that is away, so that the
+    /// revocation is not lost.
+    async fn end(&self, request: &EndRequest) -> Result<EndOutcome, StoreUnavailable> {
+        let ended = contained(self.store.end(request)).await;
+        ended.unwrap_or_else(|panicked| Err(StoreUnavailable::new(panicked)))
+    }
+
     async fn carry_out(&self, request: EndRequest) -> Result<usize, StoreUnavailable> {
-        let (ended, revocations) = match self.store.end(&request).await {
+        let (ended, revocations) = match self.end(&request).await {
             Ok(EndOutcome { ended, revocations }) => (Ok(ended.len()), revocations),
             Err(error) => {
                 // This replica knows the revocations immediately, whatever the store has done.
@@ -343,6 +352,7 @@ impl Revoker {
             written.map(drop)
         };
         let written = tokio::task::spawn_blocking(write).await;
+        // The process ends.
         written.unwrap_or_else(|error| Err(std::io::Error::other(error)))
     }
 
@@ -361,7 +371,7 @@ impl Revoker {
             let Some(request) = self.pending().front().cloned() else {
                 return Ok(());
             };
-            let EndOutcome { ended, revocations } = match self.store.end(&request).await {
+            let EndOutcome { ended, revocations } = match self.end(&request).await {
                 Ok(outcome) => outcome,
                 Err(error) => {
                     // Another one is first the next time, lest one that fails always keep the rest.
@@ -420,7 +430,20 @@ mod tests {
     use super::*;
     use gatepost_base::{Identity, Secret};
     use gatepost_session::SessionId;
-    use gatepost_store::{MemoryStore, SessionRecord, SessionStore as _};
+    use gatepost_store::{
+        InstrumentedStore, MemoryStore, Observer, Operation, SessionRecord, SessionStore as _,
+    };
+
+    const TIMES: SessionTimes = SessionTimes {
+        window: 900,
+        renew_after: 300,
+        prove_after: 600,
+        refresh_after: 600,
+        grace: 0,
+        idle: 8 * 3_600,
+        lifetime: 24 * 3_600,
+        token_age: 0,
+    };
 
     fn record(id: &SessionId, issued: NumericDate, times: &SessionTimes) -> SessionRecord {
         SessionRecord {
@@ -468,20 +491,43 @@ mod tests {
         assert_eq!(pending, [200]);
     }
 
+    /// Panics in the operation that ends sessions.
+    #[derive(Debug)]
+    struct Panics;
+
+    impl Observer for Panics {
+        fn span(&self, operation: Operation) -> tracing::Span {
+            assert_ne!(operation, Operation::End, "made up");
+            tracing::Span::none()
+        }
+
+        fn completed(&self, _: Operation, _: &tracing::Span, _: Duration, _: bool) {}
+
+        fn session_count(&self, _: usize) {}
+    }
+
+    /// A sign-out at which the store panics is a sign-out: here at once, elsewhere later.
+    #[tokio::test]
+    async fn a_panic_of_the_store_loses_no_revocation() {
+        let now = NumericDate::from_seconds(1_800_000_000);
+        let store = InstrumentedStore::new(Arc::new(MemoryStore::new(10)), Panics);
+        let revoker = Revoker::new(Arc::new(store), Clock::new(move || now));
+        let revoker = Arc::new(revoker);
+        let revoked = revoker.revoke(&SessionSelector::All, &TIMES).await;
+        revoked.expect_err("the store has panicked");
+        assert_eq!(revoker.pending().len(), 1);
+        let (id, issued) = (SessionId::from_random([1; 24]), now);
+        let before = record(&id, issued, &TIMES);
+        let ends = before.window_ends;
+        let claims = before.identity.into_claims("wiki".into(), id, issued, ends, ends);
+        assert!(revoker.revocations().is_revoked(&claims));
+    }
+
     /// A user who signs in in the second of the sign-out gets a cookie of the next second.
     #[tokio::test]
     async fn two_revocations_in_a_second_end_a_session_that_began_between_them() {
         let now = NumericDate::from_seconds(1_800_000_000);
-        let times = SessionTimes {
-            window: 900,
-            renew_after: 300,
-            prove_after: 600,
-            refresh_after: 600,
-            grace: 0,
-            idle: 8 * 3_600,
-            lifetime: 24 * 3_600,
-            token_age: 0,
-        };
+        let times = TIMES;
         let subject = SessionSelector::Subject {
             issuer: "https://id.example.com".into(),
             subject: "alice".into(),

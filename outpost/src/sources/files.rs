@@ -14,6 +14,7 @@ use crate::service_manager;
 use crate::signals::Asked;
 use crate::telemetry::logging::Log;
 use crate::telemetry::traces::TracesSettings;
+use gatepost_base::contained::contained_blocking;
 use gatepost_store::StoreSettings;
 
 /// How often the files are looked at.
@@ -150,20 +151,16 @@ impl Watched {
     /// Puts the configuration of the files in place, or logs why it cannot; returns whether it is
     /// in place.
     fn reload(&mut self, outpost: &Outpost) -> bool {
-        let problem = match Config::load(
-            self.config_file.as_deref(),
-            environment::process_variables(),
-        ) {
-            Ok(config) => match self.put_in_place(outpost, config) {
-                Ok(()) => {
-                    if self.failed.take().is_some() {
-                        service_manager::show("");
-                    }
-                    return true;
+        // A panic leaves the configuration before in force too: what is shared is replaced last.
+        let loaded = contained_blocking(|| self.load(outpost));
+        let problem = match loaded.unwrap_or_else(|panicked| Err(panicked.to_string())) {
+            Ok(()) => {
+                if self.failed.take().is_some() {
+                    service_manager::show("");
                 }
-                Err(error) => error.to_string(),
-            },
-            Err(error) => error.to_string(),
+                return true;
+            }
+            Err(problem) => problem,
         };
         // It is tried again, and logged once.
         if self.failed.as_ref() != Some(&problem) {
@@ -174,6 +171,15 @@ impl Watched {
         }
         self.failed = Some(problem);
         false
+    }
+
+    /// Reads the configuration of the files and puts it in place, or returns the problem with it.
+    fn load(&mut self, outpost: &Outpost) -> Result<(), String> {
+        let variables = environment::process_variables();
+        let config = Config::load(self.config_file.as_deref(), variables);
+        let config = config.map_err(|error| error.to_string())?;
+        let placed = self.put_in_place(outpost, config);
+        placed.map_err(|error| error.to_string())
     }
 
     /// Puts a configuration in place. The steps that can fail come first.

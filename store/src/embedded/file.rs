@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use gatepost_base::contained::{Panicked, contained_blocking};
 use redb::backends::FileBackend;
 use redb::{CommitError, Database, DatabaseError, StorageError, TableError, TransactionError};
 
@@ -54,6 +55,9 @@ impl File {
 
     /// Runs an operation on the database. If the database had to be closed, it is opened first and
     /// `on_reopen` called.
+    ///
+    /// The database panics at a page that was damaged since it was opened. That costs the operation:
+    /// the next one opens the file, which finds the damage.
     pub(super) fn run<T>(
         &self,
         on_reopen: impl FnOnce(),
@@ -64,7 +68,7 @@ impl File {
             let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
             // Another thread may have closed it meanwhile.
             let database = database.as_ref().ok_or("the file is closed")?;
-            work(database)
+            contained_blocking(|| work(database)).unwrap_or_else(|panicked| Err(panicked.into()))
         };
         if let Err(error) = &result
             && needs_reopen(error)
@@ -114,15 +118,23 @@ impl File {
 
     fn close(&self) {
         // Waits for running operations. The lock on the file is released with the database.
-        *self
+        let mut database = self
             .database
             .write()
-            .unwrap_or_else(PoisonError::into_inner) = None;
+            .unwrap_or_else(PoisonError::into_inner);
+        let closed = database.take();
+        // It writes once more, to a file that may be damaged.
+        if let Err(panicked) = contained_blocking(|| drop(closed)) {
+            tracing::error!(path = %self.path.display(), "the file is closed unfinished: {panicked}");
+        }
     }
 }
 
 /// Returns whether the database has to be opened again after this failure.
 fn needs_reopen(failure: &BoxError) -> bool {
+    if failure.is::<Panicked>() {
+        return true;
+    }
     let error = if let Some(error) = failure.downcast_ref::<StorageError>() {
         Some(error)
     } else if let Some(TransactionError::Storage(error)) = failure.downcast_ref() {
@@ -171,13 +183,17 @@ fn open_or_replace(
 fn open(path: &Path, cache_bytes: usize, recovery: &Recovery) -> Result<Database, OpenError> {
     let other = |cause: BoxError| OpenError::Other(file_error(path, cause));
     let file = create(path).map_err(|error| other(error.into()))?;
-    let database = FileBackend::new(file).and_then(|backend| {
-        Database::builder()
-            // Otherwise a damaged page causes a panic in the request that needs it.
-            .set_check_integrity_on_open(true)
-            .set_cache_size(cache_bytes)
-            .create_with_backend(backend)
+    let database = contained_blocking(|| {
+        FileBackend::new(file).and_then(|backend| {
+            Database::builder()
+                // Otherwise a damaged page causes a panic in the request that needs it.
+                .set_check_integrity_on_open(true)
+                .set_cache_size(cache_bytes)
+                .create_with_backend(backend)
+        })
     });
+    // What the check does not expect to find, it may panic at.
+    let database = database.map_err(|panicked| OpenError::Damaged(panicked.into()))?;
     let database = database.map_err(|error| match error {
         DatabaseError::DatabaseAlreadyOpen => {
             OpenError::Other(OpenStoreError::InUse(path.display().to_string()))

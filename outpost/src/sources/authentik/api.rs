@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use gatepost_base::contained::Panicked;
 use http::header::{ACCEPT, AUTHORIZATION, USER_AGENT};
 use http::{HeaderValue, Request, StatusCode};
 use serde::de::DeserializeOwned;
@@ -71,6 +72,9 @@ pub enum ApiError {
         /// The problem.
         reason: String,
     },
+    /// Reading the answer has panicked.
+    #[error(transparent)]
+    Panicked(#[from] Panicked),
     /// The token belongs to no outpost.
     #[error("authentik has no outpost for AUTHENTIK_TOKEN")]
     NoOutpost,

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use gatepost_base::contained::{contained, contained_blocking};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -115,7 +116,8 @@ impl Follower {
         let mut failures = LogLimit::default();
         let mut reasons = Reasons::new(update_receiver, signals, Arc::clone(&refresh));
         while let Some(alive) = outpost.upgrade() {
-            let pause = match self.api.snapshot().await {
+            let asked = contained(self.api.snapshot()).await;
+            let pause = match asked.unwrap_or_else(|panicked| Err(panicked.into())) {
                 Ok(snapshot) => {
                     if failures.recovered() {
                         tracing::info!("authentik is back");
@@ -160,6 +162,13 @@ impl Follower {
     /// Puts authentik's response in force unless it is the same as before, and returns whether it
     /// is in force.
     fn put_in_force(&mut self, snapshot: Snapshot, outpost: &Outpost) -> bool {
+        contained_blocking(|| self.put(snapshot, outpost)).unwrap_or_else(|panicked| {
+            self.stays(&panicked);
+            false
+        })
+    }
+
+    fn put(&mut self, snapshot: Snapshot, outpost: &Outpost) -> bool {
         let snapshot = match &self.in_force {
             Some(before) => snapshot.after(before),
             None => snapshot,
@@ -212,20 +221,20 @@ impl Follower {
     }
 }
 
-/// Keeps the WebSocket, and begins again should its task end.
+/// Keeps the WebSocket, and begins again should what authentik says cause a panic.
 async fn keep_socket(
     api: Arc<Api>,
     outpost_id: watch::Receiver<Option<String>>,
     listeners: Listeners,
 ) {
     while !listeners.ended.is_closed() {
-        let mut task = JoinSet::new();
-        task.spawn(socket::keep(
-            Arc::clone(&api),
-            outpost_id.clone(),
-            listeners.clone(),
-        ));
-        task.join_next().await;
+        let (api, listeners) = (Arc::clone(&api), listeners.clone());
+        if contained(socket::keep(api, outpost_id.clone(), listeners))
+            .await
+            .is_ok()
+        {
+            return;
+        }
         tokio::time::sleep(RETRY).await;
     }
 }
