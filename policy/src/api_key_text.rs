@@ -29,7 +29,8 @@ fn is_key(word: &[u8]) -> bool {
     word.starts_with(API_KEY_PREFIX.as_bytes())
 }
 
-/// Decodes base64 in either alphabet up to the first byte that is of neither.
+/// Decodes base64 in either alphabet up to the first byte that is of neither. Nothing else here reads
+/// what a strict decoder refuses; this has to, since an application's decoder may be as lenient.
 fn decoded(word: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(word.len());
     let mut bits = 0u32;

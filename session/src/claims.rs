@@ -143,6 +143,12 @@ impl SessionId {
         Self::from_random([0; 24])
     }
 
+    /// Returns the id for claims of no session in a store: those of a machine client, or of a user
+    /// who is only described. No real session has it.
+    pub fn placeholder() -> Self {
+        Self::from_random([0; 24])
+    }
+
     /// Returns whether it is [`Self::probe`].
     pub fn is_probe(&self) -> bool {
         self.0.bytes().all(|character| character == b'A')

@@ -34,8 +34,7 @@ impl MachineClient {
         identity.leave_out_unread(application.policy().claims());
         let mut claims = identity.into_claims(
             application.audience().to_string(),
-            // No session in the store has it.
-            SessionId::from_random([0; 24]),
+            SessionId::placeholder(),
             now,
             self.until,
             self.until,

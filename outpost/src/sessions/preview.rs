@@ -23,7 +23,7 @@ impl Sessions {
     ) -> Result<Authentic, IssueError> {
         let now = self.now();
         let record = SessionRecord {
-            id: SessionId::from_random([0; 24]),
+            id: SessionId::placeholder(),
             audience: application.audience().to_string(),
             identity: identity.clone(),
             provider_session: None,

@@ -29,8 +29,8 @@ pub(super) struct Routed {
     pub(super) reply: Reply,
 }
 
-/// Has the handler of `endpoint` answer a request. Only those of logout tokens and of callbacks read a
-/// body.
+/// Has the handler of `endpoint` answer a request. Only those of logout tokens, of callbacks and of the
+/// registration of clients read a body.
 pub(super) async fn route(
     context: Context<'_>,
     endpoint: Option<Endpoint<'_>>,

@@ -226,8 +226,16 @@ fn a_span_of_time_is_within_its_bounds() {
     for (text, expected, problem) in [
         ("90m", Some(5_400), None),
         ("15s", Some(15), None),
-        ("14s", Some(15), Some("span: expected 15s to 24h: as tested")),
-        ("25h", Some(86_400), Some("span: expected 15s to 24h: as tested")),
+        (
+            "14s",
+            Some(15),
+            Some("span: expected 15s to 24h: as tested"),
+        ),
+        (
+            "25h",
+            Some(86_400),
+            Some("span: expected 15s to 24h: as tested"),
+        ),
         ("3651d", None, Some(TOO_LONG)),
         ("18446744073709551615", None, Some(TOO_LONG)),
     ] {

@@ -259,7 +259,7 @@ fn session_of(
     };
     let ends = now.plus_seconds(WINDOW_SECONDS);
     let audience = application.audience().to_string();
-    let mut claims = user.into_claims(audience, SessionId::from_random([0; 24]), now, ends, ends);
+    let mut claims = user.into_claims(audience, SessionId::placeholder(), now, ends, ends);
     claims.bound = bound;
     let session = application.signer().vouch_for(&claims);
     session.map_err(|error| format!("no session can have this user: {error}"))
