@@ -63,12 +63,12 @@ pub fn abort_on_others() {
 /// [`Panicked`].
 pub async fn contained<T>(work: impl Future<Output = T>) -> Result<T, Panicked> {
     let mut work = pin!(work);
-    poll_fn(|context| {
-        match contained_blocking(|| work.as_mut().poll(context)) {
+    poll_fn(
+        |context| match contained_blocking(|| work.as_mut().poll(context)) {
             Ok(polled) => polled.map(Ok),
             Err(panicked) => Poll::Ready(Err(panicked)),
-        }
-    })
+        },
+    )
     .await
 }
 
@@ -101,7 +101,10 @@ mod tests {
         assert_eq!(contained(work).await, Err(Panicked));
         assert!(!CONTAINED.get());
         assert_eq!(contained_blocking(|| CONTAINED.get()), Ok(true));
-        assert_eq!(contained_blocking(|| panic!("made up")), Err::<(), _>(Panicked));
+        assert_eq!(
+            contained_blocking(|| panic!("made up")),
+            Err::<(), _>(Panicked)
+        );
         assert!(!CONTAINED.get());
     }
 }

@@ -63,7 +63,10 @@ async fn a_file_that_is_damaged_while_it_is_open_costs_operations_and_no_process
         lifetime: 86_400,
     };
     let store = EmbeddedStore::open(&path, 10_000, 4_096, &ring, recovery).expect("a store");
-    store.insert_all((0..1_000).map(record).collect()).await.expect("stored");
+    store
+        .insert_all((0..1_000).map(record).collect())
+        .await
+        .expect("stored");
 
     overwrite(&path);
     store.list(10).await.expect_err("nothing in it can be read");

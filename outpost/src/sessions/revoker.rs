@@ -519,7 +519,9 @@ mod tests {
         let (id, issued) = (SessionId::from_random([1; 24]), now);
         let before = record(&id, issued, &TIMES);
         let ends = before.window_ends;
-        let claims = before.identity.into_claims("wiki".into(), id, issued, ends, ends);
+        let claims = before
+            .identity
+            .into_claims("wiki".into(), id, issued, ends, ends);
         assert!(revoker.revocations().is_revoked(&claims));
     }
 

@@ -196,7 +196,9 @@ async fn a_reload_with_an_endless_duration_leaves_the_configuration_in_force() {
     fs::write(&config, wrong).expect("written");
     running.lines.await_line(|line| {
         line["message"] == "the configuration before stays"
-            && line.to_string().contains("machineTokens.cache: `400000d` is too long")
+            && line
+                .to_string()
+                .contains("machineTokens.cache: `400000d` is too long")
     });
     let (status, _) = running.operations("/readyz").await;
     assert_eq!(status, StatusCode::OK);
