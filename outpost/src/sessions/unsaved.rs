@@ -5,11 +5,11 @@
 //! here, and until it is saved this replica asks no provider with the old token. Another replica
 //! may: the two share nothing but the store. What it saves is later, and is not replaced.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use gatepost_session::SessionId;
+use gatepost_session::{NumericDate, SessionId};
 
 use gatepost_base::Clock;
 use gatepost_store::{SessionRecord, Store, StoreUnavailable};
@@ -19,10 +19,41 @@ const TRY_EVERY: Duration = Duration::from_secs(1);
 
 /// The renewed sessions that the store has not saved yet.
 #[derive(Debug, Default)]
-pub(super) struct UnsavedSessions(Mutex<HashMap<SessionId, Slot>>);
+pub(super) struct UnsavedSessions(Mutex<Waiting>);
 
-/// One of them; `None` when it is saved. One task at a time tries.
+#[derive(Debug, Default)]
+struct Waiting {
+    sessions: HashMap<SessionId, Unsaved>,
+    /// In the order in which they are tried.
+    order: VecDeque<SessionId>,
+    /// Whether a task tries to save them.
+    is_tried: bool,
+}
+
+/// One of them, and when it ends in any case.
+#[derive(Debug)]
+struct Unsaved {
+    slot: Slot,
+    ends: NumericDate,
+}
+
+/// `None` when it is saved. One task at a time tries.
 type Slot = Arc<tokio::sync::Mutex<Option<SessionRecord>>>;
+
+impl Waiting {
+    /// Returns the next session to try. Forgets those that are saved or over.
+    fn next(&mut self, now: NumericDate) -> Option<SessionId> {
+        self.sessions.retain(|_, unsaved| now < unsaved.ends);
+        while let Some(id) = self.order.front() {
+            if self.sessions.contains_key(id) {
+                return Some(id.clone());
+            }
+            self.order.pop_front();
+        }
+        self.is_tried = false;
+        None
+    }
+}
 
 impl UnsavedSessions {
     /// Saves a session as soon as the store takes it, for as long as it may last.
@@ -35,23 +66,35 @@ impl UnsavedSessions {
         tracing::warn!("a renewed session cannot be saved now: it will be when the store is back");
         let (id, ends) = (renewed.id.clone(), renewed.ends);
         let slot: Slot = Arc::new(tokio::sync::Mutex::new(Some(renewed)));
-        self.slots().insert(id.clone(), slot);
-        let unsaved = Arc::downgrade(self);
-        tokio::spawn(async move {
+        let mut waiting = self.waiting();
+        let unsaved = Unsaved { slot, ends };
+        if waiting.sessions.insert(id.clone(), unsaved).is_none() {
+            waiting.order.push_back(id);
+        }
+        if !std::mem::replace(&mut waiting.is_tried, true) {
+            tokio::spawn(Self::save_all(Arc::downgrade(self), store, clock));
+        }
+    }
+
+    /// Tries again and again to save the sessions, until none is left.
+    async fn save_all(unsaved: Weak<Self>, store: Arc<dyn Store>, clock: Clock) {
+        loop {
+            tokio::time::sleep(TRY_EVERY).await;
+            let Some(unsaved) = unsaved.upgrade() else {
+                return;
+            };
             loop {
-                tokio::time::sleep(TRY_EVERY).await;
-                let Some(unsaved) = unsaved.upgrade() else {
+                let next = unsaved.waiting().next(clock.now());
+                let Some(id) = next else {
                     return;
                 };
-                if unsaved.settle(&id, &*store).await.is_ok() {
-                    return;
-                }
-                if ends <= clock.now() {
-                    unsaved.slots().remove(&id);
-                    return;
+                if unsaved.settle(&id, &*store).await.is_err() {
+                    // Tried last the next time, so that one that always fails does not block the others.
+                    unsaved.waiting().order.rotate_left(1);
+                    break;
                 }
             }
-        });
+        }
     }
 
     /// Saves the changes of a session that the store could not save before, if there are any.
@@ -64,7 +107,10 @@ impl UnsavedSessions {
         id: &SessionId,
         store: &dyn Store,
     ) -> Result<(), StoreUnavailable> {
-        let slot = self.slots().get(id).cloned();
+        let slot = {
+            let waiting = self.waiting();
+            waiting.sessions.get(id).map(|own| Arc::clone(&own.slot))
+        };
         let Some(slot) = slot else {
             return Ok(());
         };
@@ -74,14 +120,15 @@ impl UnsavedSessions {
             store.update(record.clone()).await?;
             *renewed = None;
         }
-        let mut slots = self.slots();
-        if slots.get(id).is_some_and(|own| Arc::ptr_eq(own, &slot)) {
-            slots.remove(id);
+        let sessions = &mut self.waiting().sessions;
+        let is_same = |own: &Unsaved| Arc::ptr_eq(&own.slot, &slot);
+        if sessions.get(id).is_some_and(is_same) {
+            sessions.remove(id);
         }
         Ok(())
     }
 
-    fn slots(&self) -> MutexGuard<'_, HashMap<SessionId, Slot>> {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
