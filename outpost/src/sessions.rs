@@ -16,9 +16,11 @@ mod revoker;
 mod service;
 mod unsaved;
 
+pub use flights::Patience;
 pub use issue::{IssueError, Issued, IssuedCookie, Voucher};
 pub use lookup::{Renewal, SessionLookup};
 pub use recent_revocations::Mark;
 pub use revalidation::{Revalidation, RevalidationError};
+pub use revalidator::Revalidator;
 pub use revoker::{RevokedFile, Revoker};
 pub use service::{OfCookie, Sessions};

@@ -17,7 +17,7 @@ const SHORT_WAIT: Duration = Duration::from_secs(2);
 
 /// How long a request waits for the answer of the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Patience {
+pub enum Patience {
     /// As long as it takes: it cannot go on without.
     Long,
     /// A short while, also for another replica: it goes on, and lacks something.
@@ -28,7 +28,7 @@ pub(super) enum Patience {
 
 impl Patience {
     /// Returns the patience of a request that goes on in its window while that is open.
-    pub(super) fn in_window(in_window: bool) -> Self {
+    pub fn in_window(in_window: bool) -> Self {
         if in_window {
             Self::ShortHere
         } else {

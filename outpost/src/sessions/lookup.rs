@@ -198,8 +198,10 @@ impl Sessions {
             refresh_after: times.refresh_after.saturating_sub(early),
             ..*times
         };
+        let patience = Patience::in_window(in_window);
         let revalidated = self
-            .revalidate(&asking, application, Arc::clone(&record), in_window)
+            .revalidator()
+            .revalidate(&asking, application, Arc::clone(&record), patience)
             .await;
         let record = match revalidated {
             Ok(Revalidation::Valid(record)) => record,
@@ -267,10 +269,11 @@ impl Sessions {
             TokenNeed::Soon => Patience::ShortHere,
             TokenNeed::Now => Patience::Short,
         };
-        if self.is_paused(application, record) {
+        let revalidator = self.revalidator();
+        if revalidator.is_paused(application, record).await {
             return lookup;
         }
-        let renewed = self
+        let renewed = revalidator
             .renew_tokens(times, application, Arc::clone(record), patience)
             .await;
         match renewed {

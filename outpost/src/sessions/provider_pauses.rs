@@ -5,6 +5,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use gatepost_session::SessionId;
+use moka::future::Cache;
+use moka::policy::EvictionPolicy;
 
 /// How long a provider that did not answer is not asked again, unless it names a time. The same
 /// applies to a single session that it neither confirmed nor ended.
@@ -13,8 +15,9 @@ const PAUSE: Duration = Duration::from_secs(10);
 /// The longest time that a provider may name.
 const MAX_PAUSE: Duration = Duration::from_secs(300);
 
-/// How many sessions are remembered; beyond it, those whose time is over are forgotten.
-const MANY: usize = 1_000;
+/// How many sessions are remembered. Beyond it the provider is asked about the one that was noted
+/// first as if it had never been in doubt.
+const MAX_IN_DOUBT: u64 = 10_000;
 
 /// Why a session is in doubt, though its provider answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,11 +29,25 @@ pub(super) enum Doubt {
 }
 
 /// Until when providers, and single sessions at them, are not asked.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct ProviderPauses {
     /// By the provider's name.
     providers: Mutex<HashMap<String, Instant>>,
-    sessions: Mutex<HashMap<SessionId, (Instant, Doubt)>>,
+    sessions: Cache<SessionId, Doubt>,
+}
+
+impl Default for ProviderPauses {
+    fn default() -> Self {
+        let sessions = Cache::builder()
+            .max_capacity(MAX_IN_DOUBT)
+            .eviction_policy(EvictionPolicy::lru())
+            .time_to_live(PAUSE)
+            .build();
+        Self {
+            providers: Mutex::default(),
+            sessions,
+        }
+    }
 }
 
 impl ProviderPauses {
@@ -65,19 +82,39 @@ impl ProviderPauses {
     }
 
     /// Returns why a session is in doubt, where the provider neither confirmed nor ended it lately.
-    pub(super) fn doubt(&self, session: &SessionId) -> Option<Doubt> {
-        let sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        let (until, doubt) = sessions.get(session)?;
-        (Instant::now() < *until).then_some(*doubt)
+    pub(super) async fn doubt(&self, session: &SessionId) -> Option<Doubt> {
+        self.sessions.get(session).await
     }
 
     /// Notes that a session is in doubt.
-    pub(super) fn note_doubt(&self, session: &SessionId, doubt: Doubt) {
-        let now = Instant::now();
-        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        if sessions.len() >= MANY {
-            sessions.retain(|_, (until, _)| now < *until);
+    pub(super) async fn note_doubt(&self, session: &SessionId, doubt: Doubt) {
+        self.sessions.insert(session.clone(), doubt).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(number: u32) -> SessionId {
+        let mut random = [0; 24];
+        for (byte, of_number) in random.iter_mut().zip(number.to_be_bytes()) {
+            *byte = of_number;
         }
-        sessions.insert(session.clone(), (now + PAUSE, doubt));
+        SessionId::from_random(random)
+    }
+
+    /// A provider that refuses many tokens at once must not fill the memory.
+    #[tokio::test]
+    async fn the_last_sessions_in_doubt_are_remembered_and_no_more() {
+        let pauses = ProviderPauses::default();
+        let many = u32::try_from(2 * MAX_IN_DOUBT).expect("a number");
+        for number in 0..many {
+            pauses.note_doubt(&id(number), Doubt::Refused).await;
+        }
+        pauses.sessions.run_pending_tasks().await;
+        assert_eq!(pauses.sessions.entry_count(), MAX_IN_DOUBT);
+        assert_eq!(pauses.doubt(&id(many - 1)).await, Some(Doubt::Refused));
+        assert_eq!(pauses.doubt(&id(0)).await, None);
     }
 }

@@ -34,7 +34,7 @@ const SAVE_ATTEMPTS: u32 = 20;
 
 /// Asks providers about sessions.
 #[derive(Debug)]
-pub(super) struct Revalidator {
+pub struct Revalidator {
     /// The name of this process in the locks.
     process: Arc<str>,
     store: Arc<dyn Store>,
@@ -72,13 +72,41 @@ impl Revalidator {
     ///
     /// # Errors
     ///
-    /// [`RevalidationError`], and then nothing is known.
-    pub(super) async fn revalidate(
+    /// [`RevalidationError`], and then nothing is known of the session.
+    pub async fn revalidate(
         self: &Arc<Self>,
         times: &SessionTimes,
         application: &Application,
         record: Arc<SessionRecord>,
+        patience: Patience,
+    ) -> Result<Revalidation, RevalidationError> {
+        self.ask_for(Reason::Session, times, application, record, patience)
+            .await
+    }
+
+    /// Has the tokens of a session renewed at the provider for the application, as
+    /// [`Self::revalidate`] asks.
+    ///
+    /// # Errors
+    ///
+    /// [`RevalidationError`], and then nothing is known of the session.
+    pub(super) async fn renew_tokens(
+        self: &Arc<Self>,
+        times: &SessionTimes,
+        application: &Application,
+        record: Arc<SessionRecord>,
+        patience: Patience,
+    ) -> Result<Revalidation, RevalidationError> {
+        self.ask_for(Reason::Tokens, times, application, record, patience)
+            .await
+    }
+
+    async fn ask_for(
+        self: &Arc<Self>,
         reason: Reason,
+        times: &SessionTimes,
+        application: &Application,
+        record: Arc<SessionRecord>,
         patience: Patience,
     ) -> Result<Revalidation, RevalidationError> {
         let provider = application.providers().of_issuer(&record.identity.issuer);
@@ -120,9 +148,13 @@ impl Revalidator {
 
     /// Returns whether the provider of a session, or the session itself, is not asked about for a
     /// moment, since that failed.
-    pub(super) fn is_paused(&self, application: &Application, record: &SessionRecord) -> bool {
+    pub(super) async fn is_paused(
+        &self,
+        application: &Application,
+        record: &SessionRecord,
+    ) -> bool {
         let provider = application.providers().of_issuer(&record.identity.issuer);
-        self.pauses.doubt(&record.id).is_some()
+        self.pauses.doubt(&record.id).await.is_some()
             || provider.is_none_or(|provider| self.pauses.is_unavailable(&provider.settings().name))
     }
 
@@ -132,7 +164,7 @@ impl Revalidator {
     /// # Errors
     ///
     /// [`RevalidationError::Provider`] when the grace is over too.
-    pub(super) async fn browser_can_ask(
+    pub async fn browser_can_ask(
         &self,
         times: &SessionTimes,
         provider: &Provider,
@@ -156,7 +188,7 @@ impl Revalidator {
     /// # Errors
     ///
     /// [`RevalidationError::Provider`] when the grace is over.
-    pub(super) fn check_grace(
+    pub fn check_grace(
         &self,
         times: &SessionTimes,
         provider: &Provider,
@@ -209,7 +241,7 @@ struct Due {
 
 /// What a request needs the provider's answer for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reason {
+enum Reason {
     /// Whether the session is still valid.
     Session,
     /// The same, or tokens for the application.
@@ -302,7 +334,7 @@ impl Asking {
             return Ok(Revalidation::NeedsBrowser);
         };
         let name = self.provider.settings().name.as_str();
-        let doubt = pauses.doubt(&record.id);
+        let doubt = pauses.doubt(&record.id).await;
         if doubt == Some(Doubt::Refused) {
             return Ok(Revalidation::Refused);
         }
@@ -359,12 +391,12 @@ impl Asking {
             // It says nothing of other sessions, which are asked about all the same.
             Err(RefreshError::NotThisOne(error)) => {
                 pauses.note_available(name);
-                pauses.note_doubt(&record.id, Doubt::Unclear);
+                pauses.note_doubt(&record.id, Doubt::Unclear).await;
                 self.goes_on_unconfirmed(record, &error)
             }
             Err(RefreshError::Unexplained(error)) => {
                 pauses.note_available(name);
-                pauses.note_doubt(&record.id, Doubt::Refused);
+                pauses.note_doubt(&record.id, Doubt::Refused).await;
                 metrics::revalidated(name, Revalidated::Unanswered);
                 tracing::warn!(
                     provider = name,

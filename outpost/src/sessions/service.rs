@@ -7,20 +7,19 @@ use gatepost_policy::{Demand, Unauthenticated};
 use gatepost_session::cookie::Candidates;
 use gatepost_session::{Authentic, CLOCK_SKEW_SECONDS, Claims, NumericDate, SessionId};
 
-use super::flights::Patience;
 use super::issue::{
     IssueError, Issued, Voucher, claims, issue_cookie, reduced, refused, window_end,
 };
 use super::recent_revocations::Mark;
-use super::revalidation::{Revalidation, RevalidationError, access_token};
-use super::revalidator::{Reason, Revalidator};
+use super::revalidation::access_token;
+use super::revalidator::Revalidator;
 use super::revoker::Revoker;
 use crate::application::Application;
 use crate::assertion::KnownGroups;
 use crate::device_bound::Challenge;
 use crate::session_times::SessionTimes;
 use gatepost_base::Clock;
-use gatepost_oidc::{Provider, SignedIn};
+use gatepost_oidc::SignedIn;
 use gatepost_store::{SessionRecord, SessionSelector, Store, StoreUnavailable};
 
 /// Seconds before a failed renewal is tried again.
@@ -64,6 +63,11 @@ impl Sessions {
     /// Returns what revokes sessions.
     pub fn revoker(&self) -> &Arc<Revoker> {
         &self.revoker
+    }
+
+    /// Returns what asks providers about sessions.
+    pub fn revalidator(&self) -> &Arc<Revalidator> {
+        &self.revalidator
     }
 
     /// Issues a session for a user whom the provider has just signed in, if the application's rule
@@ -269,73 +273,6 @@ impl Sessions {
         revocations.is_revoked(cookie.claims_at_issue())
     }
 
-    /// Asks the provider whether a session is still valid, if it has not been asked for a while. A
-    /// request whose cookie's window is open (`in_window`) does not wait long for the answer.
-    ///
-    /// # Errors
-    ///
-    /// [`RevalidationError`], and then nothing is known of the session.
-    pub async fn revalidate(
-        &self,
-        times: &SessionTimes,
-        application: &Application,
-        record: Arc<SessionRecord>,
-        in_window: bool,
-    ) -> Result<Revalidation, RevalidationError> {
-        let patience = Patience::in_window(in_window);
-        self.revalidator
-            .revalidate(times, application, record, Reason::Session, patience)
-            .await
-    }
-
-    /// Has the tokens of a session renewed at the provider for the application.
-    ///
-    /// # Errors
-    ///
-    /// [`RevalidationError`], and then nothing is known of the session.
-    pub(super) async fn renew_tokens(
-        &self,
-        times: &SessionTimes,
-        application: &Application,
-        record: Arc<SessionRecord>,
-        patience: Patience,
-    ) -> Result<Revalidation, RevalidationError> {
-        self.revalidator
-            .revalidate(times, application, record, Reason::Tokens, patience)
-            .await
-    }
-
-    /// Returns whether a browser that is sent to the session's provider would find it reachable.
-    /// Where it would not, the session goes on for its grace.
-    ///
-    /// # Errors
-    ///
-    /// [`RevalidationError::Provider`] when the grace is over too.
-    pub async fn browser_can_ask(
-        &self,
-        times: &SessionTimes,
-        provider: &Provider,
-        record: &SessionRecord,
-    ) -> Result<bool, RevalidationError> {
-        self.revalidator
-            .browser_can_ask(times, provider, record)
-            .await
-    }
-
-    /// Checks that a session may go on although its provider has not confirmed it.
-    ///
-    /// # Errors
-    ///
-    /// [`RevalidationError::Provider`] when the grace is over.
-    pub fn check_grace(
-        &self,
-        times: &SessionTimes,
-        provider: &Provider,
-        record: &SessionRecord,
-    ) -> Result<(), RevalidationError> {
-        self.revalidator.check_grace(times, provider, record)
-    }
-
     /// Issues a fresh cookie for a session in the store, if the application's rule still admits the
     /// user; if not, the session ends here. A request whose window is open does not wait for a
     /// store that is unreachable.
@@ -471,12 +408,6 @@ impl Sessions {
     ) -> Result<Authentic, IssueError> {
         let claims = claims(times, application, record, self.clock.now());
         vouch_for(application, cookie.narrow(claims), KnownGroups::All)
-    }
-
-    /// Returns whether the provider of a session, or the session itself, is not asked about for a
-    /// moment, since that failed.
-    pub(super) fn is_paused(&self, application: &Application, record: &SessionRecord) -> bool {
-        self.revalidator.is_paused(application, record)
     }
 
     /// Returns the current time, for the other files of this module.

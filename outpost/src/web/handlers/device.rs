@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::application::Application;
 use crate::device_bound::{LEAST_SECONDS, Occasion, Proof, SessionName, unquoted};
 use crate::origin::Mode;
-use crate::sessions::{IssueError, Issued, Revalidation, Voucher};
+use crate::sessions::{IssueError, Issued, Patience, Revalidation, Voucher};
 use crate::telemetry::audit;
 use crate::telemetry::metrics::{DeviceEvent, Success};
 use crate::web::context::Context;
@@ -205,7 +205,9 @@ async fn renew(
         Ok(answer.with_cookies(cookies))
     };
     let candidates = request.session_candidates(&application.cookie().name);
-    let revalidated = sessions.revalidate(times, application, Arc::clone(record), false);
+    let revalidator = sessions.revalidator();
+    let revalidated =
+        revalidator.revalidate(times, application, Arc::clone(record), Patience::Long);
     let valid = match revalidated.await? {
         Revalidation::Valid(record) => record,
         // The next page load asks: see the claims of its cookie.

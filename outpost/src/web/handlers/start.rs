@@ -10,7 +10,7 @@ use crate::application::{Application, ReturnTo};
 use crate::compat::Signature;
 use crate::device_bound::DeviceBound;
 use crate::origin::Mode;
-use crate::sessions::Revalidation;
+use crate::sessions::{Patience, Revalidation};
 use crate::telemetry::audit;
 use crate::telemetry::metrics::DeviceEvent;
 use crate::web::context::Context;
@@ -383,9 +383,11 @@ async fn renew<'a>(arrival: Arrival<'_>, application: &'a Application) -> Renewa
         let Some(provider) = application.providers().of_issuer(issuer) else {
             return Renewal::SignIn;
         };
-        let asking = context
-            .sessions()
-            .browser_can_ask(context.times(), provider, &record);
+        let asking =
+            context
+                .sessions()
+                .revalidator()
+                .browser_can_ask(context.times(), provider, &record);
         return match asking.await {
             // What is left of the window goes on.
             Ok(false) if in_window => go_on_or_fail(SignInError::from(Unavailable).into()),
@@ -399,10 +401,10 @@ async fn renew<'a>(arrival: Arrival<'_>, application: &'a Application) -> Renewa
         }
         return not_bound(application, request, &cookie, &record, Failure::NotBound);
     }
+    let revalidator = context.sessions().revalidator();
+    let patience = Patience::in_window(in_window);
     let revalidated =
-        context
-            .sessions()
-            .revalidate(context.times(), application, Arc::clone(&record), in_window);
+        revalidator.revalidate(context.times(), application, Arc::clone(&record), patience);
     let record = match revalidated.await {
         Ok(Revalidation::Valid(record)) => record,
         Ok(Revalidation::Ended) => return Renewal::SignIn,
@@ -414,9 +416,11 @@ async fn renew<'a>(arrival: Arrival<'_>, application: &'a Application) -> Renewa
             let Some(provider) = application.providers().of_issuer(issuer) else {
                 return Renewal::SignIn;
             };
-            let asking = context
-                .sessions()
-                .browser_can_ask(context.times(), provider, &record);
+            let asking = context.sessions().revalidator().browser_can_ask(
+                context.times(),
+                provider,
+                &record,
+            );
             match asking.await {
                 Ok(true) => return Renewal::AtProvider(provider, record),
                 Ok(false) => record,

@@ -97,6 +97,7 @@ async fn go_on(
 ) -> Reply {
     let grace = context
         .sessions()
+        .revalidator()
         .check_grace(context.times(), provider, record);
     if grace.is_err() {
         let restart_url = start_url(application, &return_to, None);
