@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result};
 use gatepost_e2e::clients::raw_http1::RawConnection;
 use gatepost_e2e::users::{ALICE, User};
 use gatepost_e2e::{Answer, Client, Site, SiteBuilder, until};
+use reqwest::blocking::Response;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 use url::Url;
@@ -93,15 +94,31 @@ fn no_request_without_a_session_passes(site: &Site, host: &str) -> Result<()> {
     let url = site.url(host, "/private?x=1")?;
     let before = site.wiki().len() + site.files().len();
     for method in [Method::GET, Method::POST, Method::DELETE] {
-        let status = client.fetch(method.clone(), &url).send()?.status();
-        assert_eq!(status, site.turned_away(), "{host}: {method}");
+        let refused = client.fetch(method.clone(), &url).send()?;
+        assert_eq!(refused.status(), site.turned_away(), "{host}: {method}");
+        is_for_no_cache(site, &refused)?;
     }
     let form = client.page_load(Method::POST, &url).body("a=1").send()?;
     assert_eq!(form.status(), site.turned_away(), "{host}: a form");
+    is_for_no_cache(site, &form)?;
     let page = client.page_load(Method::GET, &url).send()?;
     assert_eq!(page.status(), StatusCode::FOUND, "{host}: a page");
+    is_for_no_cache(site, &page)?;
     let after = site.wiki().len() + site.files().len();
     assert_eq!(before, after, "{host}: something reached an app");
+    Ok(())
+}
+
+/// Row 78: checks that no cache in front gives this answer to another client, but where ingress-nginx,
+/// which turns everyone away by 302, writes it without a header.
+fn is_for_no_cache(site: &Site, answer: &Response) -> Result<()> {
+    if site.turned_away() == StatusCode::FOUND {
+        return Ok(());
+    }
+    let control = answer.headers().get("cache-control");
+    let control = control.map_or(Ok(""), |value| value.to_str())?;
+    let status = answer.status();
+    assert!(control.contains("no-store"), "{status}: {control:?}");
     Ok(())
 }
 
