@@ -13,5 +13,6 @@ mod said;
 mod sent;
 mod shown;
 mod spellings;
+mod targets;
 mod traefiks;
 mod tunnels;
