@@ -78,33 +78,64 @@ pub(super) fn traefik_opens_nothing(cluster: &Cluster) -> Result<()> {
         asked.extend(by_traefik(cluster, form, text).context(name)?);
     }
     let site = checks::site("deploy/outpost/domain.yaml").start()?;
-    let nginx = site.ports().web;
-    let _nginx = serve(cluster, &site, before(), nginx, &[])?;
-    for row in ROWS {
-        until(row.name, LIMIT, || {
-            let status = status(nginx, row, row.protected);
-            Ok(status.is_ok_and(|it| it == row.at_nginx).then_some(()))
-        })?;
-        for path in row.open {
-            let status = status(nginx, row, path)?;
-            ensure!(status == OK, "{}: {path}: {status} at nginx", row.name);
-        }
-    }
-    let mut known = BTreeMap::new();
-    let mut at_nginx = |row: &Row, path: &str| -> Result<Option<&'static str>> {
-        let key = (row.name, path.to_owned());
-        if let Some(app) = known.get(&key) {
-            return Ok(*app);
-        }
-        let app = reached(&site, || status(nginx, row, path))?.map(|(app, _)| app);
-        known.insert(key, app);
-        Ok(app)
-    };
+    let _nginx = serve(cluster, &site, before(), site.ports().web, &[])?;
+    let mut nginx = AtNginx::ready(&site)?;
     let mut opened = Vec::new();
     for form in &FORMS {
+        let of_form = asked.iter().filter(|it| std::ptr::eq(it.form, form));
+        opened.extend(nginx.opened(form, of_form)?);
+    }
+    ensure!(opened.is_empty(), "open at Traefik:\n{}", opened.join("\n"));
+    Ok(())
+}
+
+/// nginx, with what it has answered.
+struct AtNginx<'s> {
+    site: &'s Site,
+    /// The applications that got the requests for a path of a row.
+    known: BTreeMap<(&'static str, String), Option<&'static str>>,
+}
+
+impl<'s> AtNginx<'s> {
+    /// Waits until nginx serves every row as it says.
+    fn ready(site: &'s Site) -> Result<Self> {
+        let port = site.ports().web;
+        for row in ROWS {
+            until(row.name, LIMIT, || {
+                let status = status(port, row, row.protected);
+                Ok(status.is_ok_and(|it| it == row.at_nginx).then_some(()))
+            })?;
+            for path in row.open {
+                let status = status(port, row, path)?;
+                ensure!(status == OK, "{}: {path}: {status} at nginx", row.name);
+            }
+        }
+        let known = BTreeMap::new();
+        Ok(Self { site, known })
+    }
+
+    /// Returns the application that gets this request, if one does.
+    fn reached(&mut self, row: &Row, path: &str) -> Result<Option<&'static str>> {
+        let key = (row.name, path.to_owned());
+        if let Some(app) = self.known.get(&key) {
+            return Ok(*app);
+        }
+        let port = self.site.ports().web;
+        let app = reached(self.site, || status(port, row, path))?.map(|(app, _)| app);
+        self.known.insert(key, app);
+        Ok(app)
+    }
+
+    /// Returns the requests that reached an application at Traefik alone.
+    fn opened<'a>(
+        &mut self,
+        form: &Form,
+        asked: impl Iterator<Item = &'a Asked>,
+    ) -> Result<Vec<String>> {
+        let mut opened = Vec::new();
         let (mut closed, mut both, mut neither) = (0, 0, 0);
-        for it in asked.iter().filter(|it| std::ptr::eq(it.form, form)) {
-            let before = at_nginx(it.row, &it.path)?;
+        for it in asked {
+            let before = self.reached(it.row, &it.path)?;
             let Some((app, seen)) = &it.reached else {
                 match before {
                     Some(_) => closed += 1,
@@ -115,7 +146,7 @@ pub(super) fn traefik_opens_nothing(cluster: &Cluster) -> Result<()> {
             // Traefik tidies a path before it chooses a route, and hands on what it chose by. That may be
             // a path that is open at nginx too: `/hook/x/..` is `/hook`, not `/hook/`; `/../hook` is,
             // where nginx answers 400.
-            if before == Some(app) || at_nginx(it.row, seen)? == Some(app) {
+            if before == Some(app) || self.reached(it.row, seen)? == Some(app) {
                 both += 1;
                 continue;
             }
@@ -129,9 +160,8 @@ pub(super) fn traefik_opens_nothing(cluster: &Cluster) -> Result<()> {
              neither",
             form.to, form.arguments
         );
+        Ok(opened)
     }
-    ensure!(opened.is_empty(), "open at Traefik:\n{}", opened.join("\n"));
-    Ok(())
 }
 
 /// Returns the Ingresses of all hosts, and what protects them.
@@ -202,16 +232,13 @@ fn by_traefik(cluster: &Cluster, form: &'static Form, text: &str) -> Result<Vec<
         json!({ "entryPoints": { "websecure": { "address": format!("127.0.0.1:{secure}") } } });
     let _traefik = traefik(cluster, &site, (form.config, &entry), form.further)?.start(&[])?;
     let web = site.ports().web;
+    let client = Client::new()?;
     let at_traefik = |row: &Row, path: &str| -> Result<u16> {
         if !row.tls || form.to != "crds" {
             return status(web, row, path);
         }
         let url = format!("https://{}:{secure}{path}", row.host()).parse()?;
-        Ok(Client::new()?
-            .fetch(Method::GET, &url)
-            .send()?
-            .status()
-            .as_u16())
+        Ok(client.fetch(Method::GET, &url).send()?.status().as_u16())
     };
     let mut asked = Vec::new();
     for row in rows {
