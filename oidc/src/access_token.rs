@@ -208,12 +208,14 @@ impl Provider {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(Refusal::Malformed);
         }
-        let Some(outline) = Outline::of(token) else {
-            return Ok(());
-        };
-        let Outline { header, claims } = outline.ok_or(Refusal::Malformed)?;
-        self.check_kind(&header.typ, &claims)?;
-        self.check_issuer(&claims)
+        match Outline::of(token) {
+            Outline::Opaque => Ok(()),
+            Outline::Unreadable => Err(Refusal::Malformed),
+            Outline::Jwt { header, claims } => {
+                self.check_kind(&header.typ, &claims)?;
+                self.check_issuer(&claims)
+            }
+        }
     }
 
     /// Checks that a JWT is an access token: an application that receives ID tokens could use them

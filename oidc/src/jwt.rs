@@ -81,31 +81,39 @@ fn media_type(typ: &str) -> &str {
     }
 }
 
-/// The header and claims of a signed JWT, whatever its algorithm and signature.
-pub(crate) struct Outline {
-    pub(crate) header: Header,
-    pub(crate) claims: Map<String, Value>,
+/// What a token looks like, whatever its algorithm and signature.
+pub(crate) enum Outline {
+    /// No signed JWT: only its issuer can read it.
+    Opaque,
+    /// It begins as a signed JWT, and cannot be read as one.
+    Unreadable,
+    /// A signed JWT.
+    Jwt {
+        header: Header,
+        claims: Map<String, Value>,
+    },
 }
 
 impl Outline {
-    /// Takes a token apart: `None` for one that is no signed JWT, `Some(None)` for one that begins
-    /// as one and cannot be read.
-    pub(crate) fn of(token: &str) -> Option<Option<Self>> {
+    /// Takes a token apart.
+    pub(crate) fn of(token: &str) -> Self {
         let parts: Vec<&str> = token.split('.').collect();
         let [header, claims, _] = parts.as_slice() else {
-            return None;
+            return Self::Opaque;
         };
-        let header = URL_SAFE_NO_PAD.decode(header).ok()?;
+        let Ok(header) = URL_SAFE_NO_PAD.decode(header) else {
+            return Self::Opaque;
+        };
         if !header.trim_ascii_start().starts_with(b"{") {
-            return None;
+            return Self::Opaque;
         }
         let read = || {
             let header = Header::of(&json::parse(&header).ok()?);
             let claims = URL_SAFE_NO_PAD.decode(claims).ok()?;
             let claims = json::parse(&claims).ok()?;
-            Some(Self { header, claims })
+            Some(Self::Jwt { header, claims })
         };
-        Some(read())
+        read().unwrap_or(Self::Unreadable)
     }
 }
 

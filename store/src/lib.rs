@@ -86,6 +86,6 @@ pub use redis::{InvalidRedisTls, InvalidRedisUrl, RedisStore, RedisTls, RedisUrl
 pub use revocation_list::RevocationList;
 pub use revocation_log::{Revocation, RevocationLog};
 pub use session_store::{RenewalLock, SessionStore};
-pub use settings::StoreSettings;
+pub use settings::{StoreKind, StoreSettings};
 pub use store::Store;
 pub use used_once::UsedOnce;

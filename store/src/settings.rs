@@ -4,6 +4,17 @@ use std::path::PathBuf;
 
 use crate::{RedisTls, RedisUrl};
 
+/// What kind of store it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreKind {
+    /// In the memory of the process, which no other replica sees.
+    Memory,
+    /// In a file, which one process has to itself.
+    Embedded,
+    /// In Redis, which replicas may share, each with its own clock.
+    Redis,
+}
+
 /// Which store to open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreSettings {
@@ -32,4 +43,15 @@ pub enum StoreSettings {
         /// The capacity. A full store ends the sessions that were unused for longest.
         max_sessions: usize,
     },
+}
+
+impl StoreSettings {
+    /// Returns which kind of store this is.
+    pub fn kind(&self) -> StoreKind {
+        match self {
+            Self::Memory { .. } => StoreKind::Memory,
+            Self::Embedded { .. } => StoreKind::Embedded,
+            Self::Redis { .. } => StoreKind::Redis,
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Answers an operator's requests about API keys.
 
-use gatepost_store::{ApiKeyId, ApiKeyRecord, StoreUnavailable, StoredApiKey};
+use gatepost_store::{ApiKeyId, ApiKeyRecord, StoreKind, StoreUnavailable, StoredApiKey};
 
 use super::admin_error::AdminError;
 use super::protocol::{AdminResponse, CreatedKey, KeyRequest, KeySummary, WhichKeys};
@@ -54,7 +54,7 @@ async fn create(outpost: &Outpost, wanted: NewApiKey) -> Result<AdminResponse, A
     Ok(AdminResponse::CreatedKey(CreatedKey {
         key: key.expose().to_owned(),
         summary: KeySummary::from(&record),
-        in_memory: outpost.snapshot().in_memory,
+        in_memory: outpost.snapshot().store == StoreKind::Memory,
     }))
 }
 

@@ -16,6 +16,14 @@ pub(super) struct ConfigFile {
     pub(super) config: Option<PathBuf>,
 }
 
+/// Where a configuration comes from.
+pub(super) enum Origin {
+    /// The file, and the variables that count before it.
+    File,
+    /// authentik, as these variables say.
+    Authentik(Settings),
+}
+
 impl ConfigFile {
     /// Reads the configuration; reports its problems and returns `None` if it is invalid.
     pub(super) fn load(&self) -> Option<Config> {
@@ -64,9 +72,9 @@ impl ConfigFile {
     /// Reads the configuration of the outpost itself, without the applications of authentik, for
     /// commands that ask the running outpost.
     pub(super) fn load_own(&self) -> Option<Config> {
-        match self.authentik()? {
-            Some(settings) => said(settings.base_config()),
-            None => self.load(),
+        match self.origin()? {
+            Origin::Authentik(settings) => said(settings.base_config()),
+            Origin::File => self.load(),
         }
     }
 
@@ -75,10 +83,11 @@ impl ConfigFile {
         !matches!(self.settings(), Ok(None))
     }
 
-    /// Reads authentik's variables if there is no configuration file; reports their problems and
+    /// Returns where the configuration comes from; reports the problems of authentik's variables and
     /// returns `None` if they are invalid.
-    pub(super) fn authentik(&self) -> Option<Option<Settings>> {
-        said(self.settings())
+    pub(super) fn origin(&self) -> Option<Origin> {
+        let settings = said(self.settings())?;
+        Some(settings.map_or(Origin::File, Origin::Authentik))
     }
 
     /// Reads authentik's variables if there is no configuration file.

@@ -1,6 +1,6 @@
 //! `gatepost serve`.
 
-use super::config_file::ConfigFile;
+use super::config_file::{ConfigFile, Origin};
 use super::output::said;
 use super::runtime::on_runtime;
 use crate::server::{self, Source};
@@ -12,13 +12,13 @@ use crate::telemetry::traces::Traces;
 pub(super) fn serve(file: &ConfigFile) -> Option<()> {
     // Before there is a second thread.
     let inherited = said(Inherited::take())?;
-    let (config, source) = match file.authentik()? {
-        Some(settings) => {
+    let (config, source) = match file.origin()? {
+        Origin::Authentik(settings) => {
             let mut follower = said(Follower::new(settings))?;
             let config = said(follower.first_config())?;
             (config, Source::Authentik(Box::new(follower)))
         }
-        None => (file.load()?, Source::Files(file.config.clone())),
+        Origin::File => (file.load()?, Source::Files(file.config.clone())),
     };
     on_runtime(async {
         let traces = config.traces.as_ref().map(Traces::start).transpose();

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::refresh::Refresh;
 use super::snapshot::{SetupError, Snapshot};
-use super::state_folder::StateFolder;
+use super::state_folder::{StateFolder, Wanted};
 use crate::config::Config;
 use crate::machine_clients::{ApiKeys, FailedAttempts};
 use crate::sessions::{RevokedFile, Revoker, Sessions};
@@ -135,7 +135,13 @@ impl Outpost {
         let revoker = Arc::downgrade(self.sessions.revoker());
         tokio::spawn(state_folder.follow(
             self.clock.clone(),
-            move || Some(outpost.upgrade()?.snapshot().state.clone()),
+            move || match outpost.upgrade() {
+                Some(outpost) => match outpost.snapshot().state.clone() {
+                    Some(files) => Wanted::Files(files),
+                    None => Wanted::NoFolder,
+                },
+                None => Wanted::End,
+            },
             move || {
                 if let Some(revoker) = revoker.upgrade() {
                     revoker.look_at_files();

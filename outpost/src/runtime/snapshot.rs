@@ -24,7 +24,7 @@ use crate::session_times::SessionTimes;
 use crate::trusted_proxies::{TrustedProxies, UntrustedPeerWarning};
 use gatepost_base::SealingKeys;
 use gatepost_oidc::{Provider, TokenIssuer};
-use gatepost_store::{OpenStoreError, StoreSettings};
+use gatepost_store::{OpenStoreError, StoreKind};
 
 /// One configuration at work. A changed configuration replaces it as a whole, so no request sees
 /// two of them.
@@ -36,10 +36,8 @@ pub struct Snapshot {
     machine_clients: HashMap<String, MachineClients>,
     /// The providers.
     pub providers: Vec<Arc<Provider>>,
-    /// Whether sessions are in the memory of this process, which no other replica sees.
-    pub in_memory: bool,
-    /// Whether replicas may share the store, each with its own clock.
-    pub is_shared: bool,
+    /// Where sessions are.
+    pub store: StoreKind,
     /// The proxies whose forwarded headers count.
     pub trusted_proxies: TrustedProxies,
     /// The header in which they hand on the certificates of clients, if they do.
@@ -174,8 +172,7 @@ impl Snapshot {
                 .with_unknown(config.unknown_applications.as_deref()),
             machine_clients,
             providers,
-            in_memory: matches!(config.store, StoreSettings::Memory { .. }),
-            is_shared: matches!(config.store, StoreSettings::Redis { .. }),
+            store: config.store.kind(),
             trusted_proxies: config.trusted_proxies.clone(),
             certificate_header: config.certificate_header.clone(),
             askers: config.askers.clone(),

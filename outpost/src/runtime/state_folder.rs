@@ -48,6 +48,17 @@ pub(super) struct StateFolder {
     settled: watch::Sender<bool>,
 }
 
+/// What is to become of the folder.
+#[derive(Debug)]
+pub(super) enum Wanted {
+    /// It has these files.
+    Files(Arc<StateFiles>),
+    /// The configuration names none.
+    NoFolder,
+    /// There is no outpost any more.
+    End,
+}
+
 #[derive(Debug, Default)]
 struct Shared {
     /// The folder that this process writes, if any.
@@ -89,16 +100,21 @@ impl StateFolder {
         self.shared().problem.clone()
     }
 
-    /// Keeps the folder current. Runs until `current` returns `None`. `taken` is called when this process
+    /// Keeps the folder as `wanted` says. `taken` is called when this process
     /// begins to write a folder, which then needs the list of revoked sessions.
     pub(super) async fn follow(
         self: Arc<Self>,
         clock: Clock,
-        current: impl Fn() -> Option<Option<Arc<StateFiles>>>,
+        wanted: impl Fn() -> Wanted,
         taken: impl Fn(),
     ) {
         let mut writer = Writer::new(clock.clone());
-        while let Some(files) = current() {
+        loop {
+            let files = match wanted() {
+                Wanted::Files(files) => Some(files),
+                Wanted::NoFolder => None,
+                Wanted::End => return,
+            };
             writer.has_list = self.shared().has_list;
             // On a thread that may wait for the disk.
             let stepped = tokio::task::spawn_blocking(move || {

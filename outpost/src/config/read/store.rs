@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use gatepost_policy::config::Fields;
 
 use super::files::{Files, Written, written};
-use gatepost_store::{InvalidRedisTls, RedisTls, RedisUrl, StoreSettings};
+use gatepost_store::{InvalidRedisTls, RedisTls, RedisUrl, StoreKind, StoreSettings};
 
 /// The default file of the embedded store.
 const FILE: &str = "sessions.db";
@@ -16,13 +16,6 @@ const FOLDER: &str = "/var/lib/gatepost";
 /// The page cache of the embedded store where no size is configured. The pages that sign-ins and
 /// renewals use most fit into it, however many sessions there are.
 const CACHE_MEGABYTES: u64 = 64;
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Memory,
-    Embedded,
-    Redis,
-}
 
 pub(super) fn store(fields: &mut Fields<'_>, files: &Files) -> StoreSettings {
     // Some 2 KiB each: bounded by memory or disk, and not by what clients do.
@@ -36,11 +29,13 @@ pub(super) fn store(fields: &mut Fields<'_>, files: &Files) -> StoreSettings {
         };
     };
     let kinds = [
-        ("memory", Kind::Memory),
-        ("embedded", Kind::Embedded),
-        ("redis", Kind::Redis),
+        ("memory", StoreKind::Memory),
+        ("embedded", StoreKind::Embedded),
+        ("redis", StoreKind::Redis),
     ];
-    let kind = section.choice("kind", &kinds).unwrap_or(Kind::Embedded);
+    let kind = section
+        .choice("kind", &kinds)
+        .unwrap_or(StoreKind::Embedded);
     if let Some(number) = section.number("maxSessions", 100_000_000) {
         max_sessions = usize::try_from(number.max(1)).unwrap_or(max_sessions);
     }
@@ -51,15 +46,15 @@ pub(super) fn store(fields: &mut Fields<'_>, files: &Files) -> StoreSettings {
     let tls = tls(&mut section, over_tls, files);
     let prefix = section.text("prefix");
     for (key, given, for_kind, name) in [
-        ("path", path.is_some(), Kind::Embedded, "embedded"),
+        ("path", path.is_some(), StoreKind::Embedded, "embedded"),
         (
             "cacheMegabytes",
             cache.is_some(),
-            Kind::Embedded,
+            StoreKind::Embedded,
             "embedded",
         ),
-        ("url", url.is_some(), Kind::Redis, "redis"),
-        ("prefix", prefix.is_some(), Kind::Redis, "redis"),
+        ("url", url.is_some(), StoreKind::Redis, "redis"),
+        ("prefix", prefix.is_some(), StoreKind::Redis, "redis"),
     ] {
         if given && kind != for_kind {
             section.problem(key, format!("is for `kind: {name}`"));
@@ -71,9 +66,9 @@ pub(super) fn store(fields: &mut Fields<'_>, files: &Files) -> StoreSettings {
         max_sessions,
     };
     let settings = match kind {
-        Kind::Memory => StoreSettings::Memory { max_sessions },
-        Kind::Embedded => embedded,
-        Kind::Redis => match url {
+        StoreKind::Memory => StoreSettings::Memory { max_sessions },
+        StoreKind::Embedded => embedded,
+        StoreKind::Redis => match url {
             Some(Ok(url)) => StoreSettings::Redis {
                 url,
                 tls,

@@ -244,7 +244,11 @@ async fn a_step_that_panics_is_not_the_last() {
                 }
                 seen.note_list(&path.join(REVOKED_FILE), true);
                 let over = renewed.exists() || steps.fetch_add(1, Ordering::SeqCst) > 20;
-                (!over).then(|| Some(Arc::clone(&own)))
+                if over {
+                    Wanted::End
+                } else {
+                    Wanted::Files(Arc::clone(&own))
+                }
             },
             || {},
         )

@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::runtime::{Outpost, Refresh};
 use crate::service_manager;
 use crate::signals::Asked;
+use gatepost_store::StoreKind;
 
 /// The pause between two attempts to reach authentik.
 const RETRY: Duration = Duration::from_secs(3);
@@ -83,7 +84,7 @@ impl Follower {
         if self.in_force.is_some() {
             tracing::info!("started with what authentik said last");
         }
-        if outpost.snapshot().in_memory {
+        if outpost.snapshot().store == StoreKind::Memory {
             tracing::info!(
                 "sessions are in the memory of this process: several replicas need one store, by \
                  `GATEPOST_STORE_KIND=redis` and `GATEPOST_STORE_URL`, or by `AUTHENTIK_REDIS__HOST`"

@@ -24,7 +24,7 @@ use crate::web::sign_in::{self, Reason, parameters_from_link};
 use crate::web::step_up::{Ahead, Arrival, Lacking, Link};
 use crate::web::urls::{start_url, start_url_with};
 use gatepost_oidc::{Provider, SignInError, Unavailable};
-use gatepost_store::SessionRecord;
+use gatepost_store::{SessionRecord, StoreKind};
 
 /// The result of trying to renew a session.
 enum Renewal<'a> {
@@ -178,7 +178,9 @@ fn loop_cause(
     );
     match cause {
         // The cookie is good, so it is the session that another replica lacks.
-        LoopCause::NotAccepted if context.snapshot.in_memory => LoopCause::NotShared,
+        LoopCause::NotAccepted if context.snapshot.store == StoreKind::Memory => {
+            LoopCause::NotShared
+        }
         cause => cause,
     }
 }
@@ -284,7 +286,7 @@ fn until_bound<'a>(
         return None;
     }
     let age = now.seconds_since(record.created);
-    if device::may_be_binding(age, context.snapshot.is_shared) {
+    if device::may_be_binding(age, context.snapshot.store == StoreKind::Redis) {
         return Some(Renewal::Binding);
     }
     if record.is_bound() {
