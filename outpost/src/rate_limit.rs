@@ -144,7 +144,7 @@ impl Limits {
     }
 
     /// Notes that this client sent a valid logout token: only a provider has one.
-    pub fn is_provider(&self, client: Option<Client>) {
+    pub fn note_provider(&self, client: Option<Client>) {
         let mut providers = self
             .providers
             .lock()
@@ -284,12 +284,12 @@ mod tests {
         let provider = client("192.0.2.1");
         assert_eq!(limits.count_logout(provider), Ok(()));
         assert!(limits.count_logout(provider).is_err());
-        limits.is_provider(provider);
+        limits.note_provider(provider);
         for number in 0..100 {
             assert_eq!(limits.count_logout(provider), Ok(()), "{number}");
         }
         for number in 0..u8::MAX {
-            limits.is_provider(client(&format!("198.51.100.{number}")));
+            limits.note_provider(client(&format!("198.51.100.{number}")));
         }
         let kept = limits.providers.lock().expect("no panic").len();
         assert_eq!(kept, MAX_PROVIDERS);

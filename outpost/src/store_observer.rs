@@ -36,6 +36,6 @@ impl Observer for StoreObserver {
     }
 
     fn session_count(&self, sessions: usize) {
-        metrics::sessions_are(sessions);
+        metrics::set_session_count(sessions);
     }
 }

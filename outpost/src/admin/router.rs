@@ -98,7 +98,10 @@ async fn readiness_of(State(admin): State<Admin>, Path(part): Path<String>) -> R
 
 async fn exposition(State(admin): State<Admin>) -> ([(HeaderName, &'static str); 1], String) {
     for provider in &admin.outpost.snapshot().providers {
-        crate::telemetry::metrics::provider_is(&provider.settings().name, provider.is_available());
+        crate::telemetry::metrics::set_provider_available(
+            &provider.settings().name,
+            provider.is_available(),
+        );
     }
     ([(CONTENT_TYPE, PROMETHEUS)], admin.metrics.render())
 }

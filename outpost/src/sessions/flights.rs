@@ -124,7 +124,7 @@ impl Flights {
 
 impl Progress {
     /// Says that another replica asks.
-    pub(super) fn is_elsewhere(&self) {
+    pub(super) fn note_elsewhere(&self) {
         self.0.send_replace(Stage::Elsewhere);
     }
 }

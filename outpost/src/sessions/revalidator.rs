@@ -283,7 +283,7 @@ impl Asking {
                 }
                 return outcome;
             }
-            progress.is_elsewhere();
+            progress.note_elsewhere();
             let Some(current) = store.find(&lock.id).await? else {
                 return Ok(Revalidation::Ended);
             };

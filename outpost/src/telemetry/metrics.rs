@@ -13,8 +13,8 @@ mod recorder;
 
 pub use counters::{Counts, Timings};
 pub use events::{
-    device_skipped, failed, machine_checked, provider_is, revalidated, revoked, sessions_are,
-    start_at_zero, time_provider,
+    device_skipped, failed, machine_checked, revalidated, revoked, set_provider_available,
+    set_session_count, start_at_zero, time_provider,
 };
 pub use labels::{DeviceEvent, Revalidated, Skip, Success, Verdict};
 pub use recorder::{InstallError, Metrics};

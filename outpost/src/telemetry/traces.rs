@@ -15,6 +15,6 @@ mod spans;
 pub use delivery::{StartError, Traces};
 pub use settings::{TracesSettings, headers};
 pub use spans::{
-    answered, decided, failed, is_for, provider_answered, provider_request, request, routed,
-    store_operation, trace_id,
+    answered, decided, failed, provider_answered, provider_request, record_application, request,
+    routed, store_operation, trace_id,
 };

@@ -76,7 +76,7 @@ async fn route_subrequest<'a>(
     let channel = Channel::ForwardAuth(subrequest.dialect);
     let (applications, askers) = (&context.snapshot.applications, &context.snapshot.askers);
     let described = subrequest
-        .is_of_a_proxy(asking, askers)
+        .check_asked_by_proxy(asking, askers)
         .and_then(|()| subrequest.asked_about(asking, parts, applications));
     match described {
         Ok(request) => {
@@ -113,7 +113,7 @@ async fn answer_subrequest(
     let Some(host) = request.host() else {
         return Failure::NoHost.into();
     };
-    traces::is_for(application.audience().as_str());
+    traces::record_application(application.audience().as_str());
     if !compat::is_shared_prefix(subrequest.prefix)
         && subrequest.prefix != application.prefix().as_str()
     {
@@ -203,7 +203,7 @@ async fn own_endpoint(
         Ok(application) => application,
         Err(failure) => return failure.into(),
     };
-    traces::is_for(application.audience().as_str());
+    traces::record_application(application.audience().as_str());
     let form = match form {
         Some((parts, body))
             if endpoint == OwnEndpoint::Callback && *request.method() == Method::POST =>

@@ -77,7 +77,7 @@ impl<'t> Subrequest<'t> {
     ///
     /// [`Failure::NotAskedBy`] where the operator names other proxies, and
     /// [`Failure::AskedByClient`] where the request shows whose it is.
-    pub fn is_of_a_proxy(
+    pub fn check_asked_by_proxy(
         self,
         asking: &ForwardedRequest<'_>,
         askers: &Askers,
@@ -224,7 +224,7 @@ impl<'t> Subrequest<'t> {
             })?;
         }
         self.agrees_with_host(parts, &described.host, applications)?;
-        is_target(described.target, self.source(applications.conventions()))?;
+        check_target(described.target, self.source(applications.conventions()))?;
         Ok(described)
     }
 
@@ -287,7 +287,7 @@ fn host(text: &str) -> Result<HostPort, Failure> {
     HostPort::parse(text).ok_or(Failure::Forwarded("the request's host"))
 }
 
-fn is_target(target: &str, source: Source) -> Result<(), Failure> {
+fn check_target(target: &str, source: Source) -> Result<(), Failure> {
     let plain = |b: u8| b > b' ' && b != 0x7f;
     let is_valid = match source {
         Source::HostAlone => target.is_empty(),

@@ -52,14 +52,14 @@ pub fn failed(code: &'static str) {
 }
 
 /// Notes how many sessions there are.
-pub fn sessions_are(count: usize) {
+pub fn set_session_count(count: usize) {
     // Exact up to 2^53, and a gauge is a float in Prometheus.
     #[allow(clippy::cast_precision_loss)]
     gauge!(SESSIONS).set(count as f64);
 }
 
 /// Notes whether a provider has been discovered.
-pub fn provider_is(name: &str, available: bool) {
+pub fn set_provider_available(name: &str, available: bool) {
     gauge!(PROVIDER_UP, "provider" => name.to_owned()).set(u8::from(available));
     // They start at 0, so that a rate includes the first event.
     for outcome in Revalidated::ALL {

@@ -51,7 +51,7 @@ pub fn routed(method: &Method, endpoint: &'static str) {
 }
 
 /// Records the application of the current span's request.
-pub fn is_for(application: &str) {
+pub fn record_application(application: &str) {
     Span::current().record("gatepost.application", application);
 }
 

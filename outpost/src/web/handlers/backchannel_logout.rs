@@ -31,7 +31,7 @@ pub(in crate::web) async fn answer(
     }
     match log_out(context, parts, body).await {
         Ok(()) => {
-            limits.is_provider(request.client());
+            limits.note_provider(request.client());
             Outcome::LoggedOut.into()
         }
         Err(failure) => failure.into(),

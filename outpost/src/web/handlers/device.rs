@@ -42,7 +42,7 @@ async fn registered(
     application: &Application,
     request: &ForwardedRequest<'_>,
 ) -> Result<Reply, Failure> {
-    is_of_this_site(request)?;
+    check_same_site(request)?;
     let proof = request
         .header_text(RESPONSE)
         .ok_or(DeviceFailure::NoProof)?;
@@ -92,7 +92,7 @@ async fn refreshed(
     application: &Application,
     request: &ForwardedRequest<'_>,
 ) -> Result<Reply, Failure> {
-    is_of_this_site(request)?;
+    check_same_site(request)?;
     // No script can send this header.
     let name = request
         .header_text(SESSION_ID)
@@ -373,7 +373,7 @@ fn has_cookie_of(
 
 /// Checks that no other site's page sent the request. Browsers say that these requests come from the
 /// site itself, whatever page caused them.
-fn is_of_this_site(request: &ForwardedRequest<'_>) -> Result<(), Failure> {
+fn check_same_site(request: &ForwardedRequest<'_>) -> Result<(), Failure> {
     match request.header_text("sec-fetch-site") {
         Some("cross-site") => Err(DeviceFailure::CrossSite.into()),
         _ => Ok(()),

@@ -51,7 +51,7 @@ pub(super) async fn sign_in_again(
     if renamed.settings().issuer == provider.settings().issuer {
         return None;
     }
-    is_usable(renamed).await;
+    wait_until_usable(renamed).await;
     let return_to = ReturnTo::parse(return_to.as_str(), application);
     let return_to = return_to.unwrap_or_else(|| ReturnTo::fallback(application));
     let to = start_url(application, &return_to, None);
@@ -59,7 +59,7 @@ pub(super) async fn sign_in_again(
 }
 
 /// Waits until a new provider can be used.
-async fn is_usable(provider: &Arc<Provider>) {
+async fn wait_until_usable(provider: &Arc<Provider>) {
     let usable = async {
         while !provider.is_available() {
             tokio::time::sleep(LOOK_EVERY).await;
