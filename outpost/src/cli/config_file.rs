@@ -21,7 +21,7 @@ pub(super) enum Origin {
     /// The file, and the variables that count before it.
     File,
     /// authentik, as these variables say.
-    Authentik(Settings),
+    Authentik(Box<Settings>),
 }
 
 impl ConfigFile {
@@ -87,7 +87,9 @@ impl ConfigFile {
     /// returns `None` if they are invalid.
     pub(super) fn origin(&self) -> Option<Origin> {
         let settings = said(self.settings())?;
-        Some(settings.map_or(Origin::File, Origin::Authentik))
+        Some(settings.map_or(Origin::File, |settings| {
+            Origin::Authentik(Box::new(settings))
+        }))
     }
 
     /// Reads authentik's variables if there is no configuration file.

@@ -14,7 +14,7 @@ pub(super) fn serve(file: &ConfigFile) -> Option<()> {
     let inherited = said(Inherited::take())?;
     let (config, source) = match file.origin()? {
         Origin::Authentik(settings) => {
-            let mut follower = said(Follower::new(settings))?;
+            let mut follower = said(Follower::new(*settings))?;
             let config = said(follower.first_config())?;
             (config, Source::Authentik(Box::new(follower)))
         }
