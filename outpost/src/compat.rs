@@ -6,26 +6,26 @@ use std::borrow::Cow;
 use url::form_urlencoded;
 
 /// The path prefix of authentik's outposts.
-pub const AUTHENTIK_PREFIX: &str = "/outpost.goauthentik.io";
+pub(crate) const AUTHENTIK_PREFIX: &str = "/outpost.goauthentik.io";
 
 /// The prefixes that the outpost answers under for every application: Gatepost's own default, and
 /// that of authentik's outposts. Any other is one application's, and no endpoint at another's host.
-pub const SHARED_PREFIXES: [&str; 2] = ["/akprox", AUTHENTIK_PREFIX];
+pub(crate) const SHARED_PREFIXES: [&str; 2] = ["/akprox", AUTHENTIK_PREFIX];
 
 /// Returns whether the outpost answers under `prefix` for every application, so that no application
 /// can have it for itself.
-pub fn is_shared_prefix(prefix: &str) -> bool {
+pub(crate) fn is_shared_prefix(prefix: &str) -> bool {
     SHARED_PREFIXES.contains(&prefix)
 }
 
 /// Where health checks of authentik's outposts ask, on their metrics listener.
-pub const AUTHENTIK_PING: &str = "/outpost.goauthentik.io/ping";
+pub(crate) const AUTHENTIK_PING: &str = "/outpost.goauthentik.io/ping";
 
 /// The same as health checks of Kubernetes manifests write it.
-pub const AUTHENTIK_PING_WITH_SLASH: &str = "/outpost.goauthentik.io/ping/";
+pub(crate) const AUTHENTIK_PING_WITH_SLASH: &str = "/outpost.goauthentik.io/ping/";
 
 /// The query that authentik registers in the redirect URIs of its outposts.
-pub const CALLBACK_QUERY: &str = "X-authentik-auth-callback=true";
+pub(crate) const CALLBACK_QUERY: &str = "X-authentik-auth-callback=true";
 
 /// The parameter that [`CALLBACK_QUERY`] consists of.
 const CALLBACK: (&str, &str) = ("X-authentik-auth-callback", "true");
@@ -63,7 +63,7 @@ impl Conventions {
 }
 
 /// Returns the first signature in a target's query (path and query, or a whole URL).
-pub fn signature(target: &str) -> Option<Signature> {
+pub(crate) fn signature(target: &str) -> Option<Signature> {
     let (_, query) = target.split_once('?')?;
     let says = |(name, value): &(Cow<'_, str>, Cow<'_, str>), (own, expected): (&str, &str)| {
         name == own && value.eq_ignore_ascii_case(expected)

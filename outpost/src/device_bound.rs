@@ -12,9 +12,9 @@ mod proof;
 #[cfg(test)]
 mod tests;
 
-pub use challenge::{Challenge, InvalidChallenge, Occasion};
-pub use name::SessionName;
-pub use proof::{InvalidProof, Proof, unquoted};
+pub(crate) use challenge::{Challenge, InvalidChallenge, Occasion};
+pub(crate) use name::SessionName;
+pub(crate) use proof::{InvalidProof, Proof, unquoted};
 
 /// Whether the sessions of an application are bound to devices.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub enum DeviceBound {
 
 /// The time for which the browser's cookie has to last at least, in seconds. A browser renews a
 /// cookie that lasts less than two minutes with every request, until it signs no more for minutes.
-pub const LEAST_SECONDS: u64 = 240;
+pub(crate) const LEAST_SECONDS: u64 = 240;
 
 /// A text that is not a [`DeviceBound`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

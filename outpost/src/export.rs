@@ -2,15 +2,15 @@
 //! file providers, Docker labels, Kubernetes objects, and nginx; and what the plugin reads in the
 //! folder that the outpost writes for it.
 
-pub mod compose;
+pub(crate) mod compose;
 mod dynamic;
-pub mod kubernetes;
-pub mod names;
-pub mod nginx;
+pub(crate) mod kubernetes;
+pub(crate) mod names;
+pub(crate) mod nginx;
 mod settings;
-pub mod state;
+pub(crate) mod state;
 #[cfg(test)]
 mod tests;
-pub mod traefik;
+pub(crate) mod traefik;
 
-pub use settings::{PluginKeys, PluginSettings, TraefikSettings};
+pub(crate) use settings::{PluginKeys, PluginSettings, TraefikSettings};

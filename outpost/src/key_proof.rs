@@ -20,11 +20,11 @@ use sha2::{Digest as _, Sha256};
 const MAX_BYTES: usize = 4_096;
 
 /// The length of a coordinate on P-256, and of a key of Ed25519, in bytes.
-pub const COORDINATE_BYTES: usize = 32;
+pub(crate) const COORDINATE_BYTES: usize = 32;
 
 /// A proof in its parts, of which nothing has been verified. `K` is what `jwk` may be.
 #[derive(Debug)]
-pub struct KeyProof<'t, K> {
+pub(crate) struct KeyProof<'t, K> {
     /// The algorithm that it names.
     pub algorithm: String,
     /// The key that it brings along.
@@ -46,7 +46,7 @@ pub enum NotAProof {
 
 /// A public key whose members are as RFC 7638 §3 wants them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PublicKey {
+pub(crate) enum PublicKey {
     /// A key for ES256.
     P256 {
         /// The x coordinate.
@@ -82,7 +82,7 @@ impl<'t, K: DeserializeOwned> KeyProof<'t, K> {
     /// # Errors
     ///
     /// [`NotAProof`].
-    pub fn parse(text: &'t str, kind: &str) -> Result<Self, NotAProof> {
+    pub(crate) fn parse(text: &'t str, kind: &str) -> Result<Self, NotAProof> {
         if text.len() > MAX_BYTES {
             return Err(NotAProof::TooLong);
         }
@@ -104,19 +104,19 @@ impl<'t, K: DeserializeOwned> KeyProof<'t, K> {
 
 impl<K> KeyProof<'_, K> {
     /// Returns what it says. `None` where that is malformed.
-    pub fn claims<C: DeserializeOwned>(&self) -> Option<C> {
+    pub(crate) fn claims<C: DeserializeOwned>(&self) -> Option<C> {
         read(self.claims)
     }
 
     /// Returns the signature. `None` where it is malformed.
-    pub fn signature(&self) -> Option<Vec<u8>> {
+    pub(crate) fn signature(&self) -> Option<Vec<u8>> {
         URL_SAFE_NO_PAD.decode(self.signature).ok()
     }
 }
 
 impl PublicKey {
     /// Returns whether the key made the signature.
-    pub fn has_signed(&self, signed: &str, signature: &[u8]) -> bool {
+    pub(crate) fn has_signed(&self, signed: &str, signature: &[u8]) -> bool {
         let signed = signed.as_bytes();
         let verified = match self {
             Self::P256 { x, y } => {
@@ -135,7 +135,7 @@ impl PublicKey {
     }
 
     /// Returns the members that make its thumbprint (RFC 7638 §3.2), in the order of their names.
-    pub fn members(&self) -> Value {
+    pub(crate) fn members(&self) -> Value {
         let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
         match self {
             Self::P256 { x, y } => {
@@ -147,7 +147,7 @@ impl PublicKey {
     }
 
     /// Returns the thumbprint of the key (RFC 7638 §3).
-    pub fn thumbprint(&self) -> String {
+    pub(crate) fn thumbprint(&self) -> String {
         URL_SAFE_NO_PAD.encode(Sha256::digest(self.members().to_string()))
     }
 }

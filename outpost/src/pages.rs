@@ -15,9 +15,9 @@ mod brand;
 mod language;
 mod views;
 
-pub use brand::{Brand, Colour, DEFAULT_COLOUR, Logo, MAX_LOGO_BYTES};
-pub use language::Language;
-pub use views::{Choice, Denied, FailureCode, Offer, SessionView};
+pub(crate) use brand::{Brand, Colour, DEFAULT_COLOUR, Logo, MAX_LOGO_BYTES};
+pub(crate) use language::Language;
+pub(crate) use views::{Choice, Denied, FailureCode, Offer, SessionView};
 
 /// The templates by name. Their names end in `.html`, which turns escaping on.
 const TEMPLATES: [(&str, &str); 7] = [
@@ -43,14 +43,15 @@ const STYLE: (&str, &str) = ("style.css", include_str!("pages/templates/style.cs
 ///
 /// Traefik allocates that much for every request that it asks about (`maxResponseBodySize`), and
 /// refuses a request with a longer answer.
-pub const MAX_ANSWER_BYTES: usize = 8 * 1024;
+pub(crate) const MAX_ANSWER_BYTES: usize = 8 * 1024;
 
 /// The page that is served if a template fails, or makes a page that is too long for a proxy.
-pub const LAST_RESORT: &str = "<!doctype html><title>Gatepost</title><p>Something went wrong.";
+pub(crate) const LAST_RESORT: &str =
+    "<!doctype html><title>Gatepost</title><p>Something went wrong.";
 
 /// A page and its values.
 #[derive(Debug)]
-pub enum Page<'a> {
+pub(crate) enum Page<'a> {
     /// A request failed.
     Failure {
         /// Says which texts the page has.
@@ -93,7 +94,7 @@ pub struct Pages {
 
 /// A page for one reader.
 #[derive(Clone, Copy, Debug)]
-pub struct Reader<'p> {
+pub(crate) struct Reader<'p> {
     /// The templates.
     pub pages: &'p Pages,
     /// The reader's language.
@@ -205,7 +206,7 @@ fn text(state: &State<'_, '_>, key: &str, fill: Kwargs) -> Result<Value, Error> 
 
 impl Reader<'_> {
     /// Returns the headers of every page.
-    pub fn headers(self) -> [(HeaderName, HeaderValue); 5] {
+    pub(crate) fn headers(self) -> [(HeaderName, HeaderValue); 5] {
         [
             (
                 CONTENT_TYPE,
@@ -222,7 +223,7 @@ impl Reader<'_> {
     }
 
     /// Renders a page as HTML.
-    pub fn render(self, page: &Page<'_>) -> String {
+    pub(crate) fn render(self, page: &Page<'_>) -> String {
         let text = |key: &str| self.language.text(key);
         let (name, values) = match page {
             Page::Failure {

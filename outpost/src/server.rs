@@ -34,7 +34,7 @@ const TIDY_EVERY: Duration = Duration::from_secs(1);
 
 /// Why the outpost cannot serve.
 #[derive(Debug, thiserror::Error)]
-pub enum ServeError {
+pub(crate) enum ServeError {
     /// An address cannot be listened on.
     #[error("`{key}`: cannot listen on {address}: {source}{}", unlistened(source))]
     Listen {
@@ -67,7 +67,7 @@ pub enum ServeError {
 
 /// The source that keeps a configuration current.
 #[derive(Debug)]
-pub enum Source {
+pub(crate) enum Source {
     /// A file, if any, and the environment: read again when a file changes.
     Files(Option<PathBuf>),
     /// authentik's API.
@@ -80,7 +80,7 @@ pub enum Source {
 /// # Errors
 ///
 /// [`ServeError`], before anything is served.
-pub async fn serve(
+pub(crate) async fn serve(
     config: Config,
     source: Source,
     mut inherited: Inherited,

@@ -7,30 +7,30 @@ use std::net::{SocketAddr, TcpListener};
 use listenfd::ListenFd;
 
 /// Says that requests are answered, with the configuration that there is now.
-pub fn ready() {
+pub(crate) fn ready() {
     notify(State::Ready);
 }
 
 /// Says that the configuration is being read again. [`ready`] says when that has ended.
-pub fn reloading() {
+pub(crate) fn reloading() {
     notify(State::Reloading);
 }
 
 /// Says this of the process in one line, as `systemctl status` shows it; an empty text takes back what was
 /// said before.
-pub fn show(text: &str) {
+pub(crate) fn show(text: &str) {
     // A further line would be a message of its own.
     notify(State::Shown(text.lines().next().unwrap_or_default()));
 }
 
 /// Says that requests under way are finished, and no others are taken.
-pub fn stopping() {
+pub(crate) fn stopping() {
     notify(State::Stopping);
 }
 
 /// Says that the process lives, as often as the service manager wants to hear it, from the runtime
 /// that answers requests: a process whose runtime hangs is restarted.
-pub fn keep_watchdog() {
+pub(crate) fn keep_watchdog() {
     #[cfg(unix)]
     if let Some(limit) = sd_notify::watchdog_enabled() {
         tokio::spawn(async move {
@@ -85,7 +85,7 @@ fn notify(_: State<'_>) {}
 
 /// The sockets that the service manager has opened for this process.
 #[derive(Debug, Default)]
-pub struct Inherited(Vec<(SocketAddr, TcpListener)>);
+pub(crate) struct Inherited(Vec<(SocketAddr, TcpListener)>);
 
 impl Inherited {
     /// Takes them all. Changes the environment, so that no child takes them for its own: call it
@@ -94,7 +94,7 @@ impl Inherited {
     /// # Errors
     ///
     /// When one of them does not listen for TCP.
-    pub fn take() -> io::Result<Self> {
+    pub(crate) fn take() -> io::Result<Self> {
         if !are_for_this_process() {
             return Ok(Self::default());
         }
@@ -114,13 +114,13 @@ impl Inherited {
     }
 
     /// Takes the one at this address.
-    pub fn at(&mut self, address: SocketAddr) -> Option<TcpListener> {
+    pub(crate) fn at(&mut self, address: SocketAddr) -> Option<TcpListener> {
         let found = self.0.iter().position(|(own, _)| *own == address)?;
         Some(self.0.swap_remove(found).1)
     }
 
     /// Returns the address of one that was not taken.
-    pub fn left(&self) -> Option<SocketAddr> {
+    pub(crate) fn left(&self) -> Option<SocketAddr> {
         self.0.first().map(|(address, _)| *address)
     }
 }

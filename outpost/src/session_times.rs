@@ -35,6 +35,6 @@ impl SessionTimes {
 }
 
 /// Returns the age of a window at which its last quarter begins, in seconds.
-pub fn last_quarter(window: u64) -> u64 {
+pub(crate) fn last_quarter(window: u64) -> u64 {
     window - window / 4
 }

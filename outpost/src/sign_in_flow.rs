@@ -31,7 +31,7 @@ use crate::application::ReturnTo;
 use gatepost_base::SealingKeys;
 use gatepost_oidc::{AuthorizationRequest, Provider};
 
-pub mod long_targets;
+pub(crate) mod long_targets;
 #[cfg(test)]
 mod tests;
 
@@ -57,7 +57,7 @@ const MAX_NOTED_BYTES: usize = 1_024;
 /// A sign-in that waits for its callback. Consumed when its code is exchanged, so state, nonce and
 /// code verifier serve once.
 #[derive(Debug)]
-pub struct PendingSignIn {
+pub(crate) struct PendingSignIn {
     /// Binds the callback to this browser (RFC 6749 §10.12).
     pub state: CsrfToken,
     /// Binds the ID token to this flow (OpenID Connect Core 1.0 §3.1.2.1).
@@ -81,7 +81,7 @@ pub struct PendingSignIn {
 /// A signed-in user who is to authenticate again. What the application's rules ask for is looked up
 /// when the browser is back.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SteppingUp {
+pub(crate) struct SteppingUp {
     /// The user's session.
     pub session: SessionId,
     /// The user's provider. No other user's session takes the place of this one.
@@ -98,7 +98,7 @@ pub struct SteppingUp {
 
 /// A request that a user wants to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AskedRequest {
+pub(crate) struct AskedRequest {
     /// Its method.
     pub method: String,
     /// Whether its proxy may say nothing of the client either, so that no address is known.
@@ -111,7 +111,7 @@ impl AskedRequest {
     /// Returns the same request, of which its proxy does not say the method, and perhaps not the client
     /// either.
     #[must_use]
-    pub fn of_unknown_method(self, is_from_anywhere: bool) -> Self {
+    pub(crate) fn of_unknown_method(self, is_from_anywhere: bool) -> Self {
         Self {
             method: UNKNOWN_METHOD.to_owned(),
             is_from_anywhere,
@@ -123,7 +123,11 @@ impl AskedRequest {
 impl PendingSignIn {
     /// Returns what to keep of an authorization request until its callback. `session` is the one
     /// that is renewed, without a page of the provider.
-    pub fn new(request: AuthorizationRequest, note: Note, session: Option<&SessionId>) -> Self {
+    pub(crate) fn new(
+        request: AuthorizationRequest,
+        note: Note,
+        session: Option<&SessionId>,
+    ) -> Self {
         let AuthorizationRequest {
             url: _,
             state,
@@ -151,7 +155,7 @@ impl PendingSignIn {
 
 /// What `state` carries behind its random part, sealed.
 #[derive(Clone, Debug)]
-pub struct Note {
+pub(crate) struct Note {
     /// Where the user was going.
     pub return_to: ReturnTo,
     /// How often the sign-in was restarted before, without the user.
@@ -173,7 +177,7 @@ struct SealedNote {
 
 impl Note {
     /// Returns the note as text for `state`. `None` when the operating system has no randomness.
-    pub fn seal(&self, application: &Application, keys: &SealingKeys) -> Option<String> {
+    pub(crate) fn seal(&self, application: &Application, keys: &SealingKeys) -> Option<String> {
         let rd = self.return_to.as_str();
         let room = MAX_NOTED_BYTES.checked_sub(rd.len());
         // What does not fit is left out, and not that it was there.
@@ -292,7 +296,7 @@ impl SealedStepUp {
 }
 
 /// The flow cookies of one request for one application.
-pub struct FlowCookies<'a> {
+pub(crate) struct FlowCookies<'a> {
     application: &'a Application,
     keys: &'a SealingKeys,
     pairs: Vec<(&'a str, &'a str)>,
@@ -300,7 +304,7 @@ pub struct FlowCookies<'a> {
 
 impl<'a> FlowCookies<'a> {
     /// Finds them among the cookies of a request.
-    pub fn find(
+    pub(crate) fn find(
         cookies: impl IntoIterator<Item = (&'a str, &'a str)>,
         application: &'a Application,
         keys: &'a SealingKeys,
@@ -320,7 +324,7 @@ impl<'a> FlowCookies<'a> {
     /// many.
     ///
     /// `None` when the operating system has no randomness or the flow does not fit a cookie.
-    pub fn begin(
+    pub(crate) fn begin(
         &self,
         provider: &Provider,
         flow: &PendingSignIn,
@@ -361,14 +365,14 @@ impl<'a> FlowCookies<'a> {
 
     /// Returns the note in the `state` of a callback, if the sign-in began here for this
     /// application. The browser may be another.
-    pub fn note(&self, state: &str) -> Option<Note> {
+    pub(crate) fn note(&self, state: &str) -> Option<Note> {
         Note::open(state, self.application, self.keys)
     }
 
     /// Returns the flow that a callback with this `state` finishes, if this browser began it here
     /// for this application and one of its providers, and not too long ago; and that provider,
     /// which alone may finish it.
-    pub fn take(
+    pub(crate) fn take(
         &self,
         state: &str,
         now: NumericDate,
@@ -408,7 +412,7 @@ impl<'a> FlowCookies<'a> {
     }
 
     /// Returns the `Set-Cookie` lines that end the flow of this `state`, if the request carries it.
-    pub fn end(&self, state: &str) -> Vec<String> {
+    pub(crate) fn end(&self, state: &str) -> Vec<String> {
         let id = id_of(state);
         let carried = self.values(&self.name(&id)).next().is_some();
         if carried {

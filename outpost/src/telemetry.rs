@@ -2,7 +2,7 @@
 //!
 //! Everything here takes plain values, so that any part of the outpost may report what it does.
 
-pub mod audit;
-pub mod logging;
-pub mod metrics;
-pub mod traces;
+pub(crate) mod audit;
+pub(crate) mod logging;
+pub(crate) mod metrics;
+pub(crate) mod traces;

@@ -10,7 +10,7 @@ use crate::key_proof::{COORDINATE_BYTES, KeyProof, NotAProof, PublicKey};
 
 /// A proof in its three parts, of which nothing has been verified.
 #[derive(Debug)]
-pub struct Proof<'t> {
+pub(crate) struct Proof<'t> {
     algorithm: Algorithm,
     /// The public key that the proof brings along.
     key: Option<DeviceKey>,
@@ -79,7 +79,7 @@ impl<'t> Proof<'t> {
     /// # Errors
     ///
     /// [`InvalidProof`].
-    pub fn parse(value: &'t str) -> Result<Self, InvalidProof> {
+    pub(crate) fn parse(value: &'t str) -> Result<Self, InvalidProof> {
         let proof = KeyProof::<Option<Value>>::parse(unquoted(value), "dbsc+jwt")?;
         let algorithm = match proof.algorithm.as_str() {
             "ES256" => Algorithm::Es256,
@@ -102,7 +102,7 @@ impl<'t> Proof<'t> {
     }
 
     /// Returns the challenge that it says it answers.
-    pub fn challenge(&self) -> &str {
+    pub(crate) fn challenge(&self) -> &str {
         &self.challenge
     }
 
@@ -111,7 +111,7 @@ impl<'t> Proof<'t> {
     /// # Errors
     ///
     /// [`InvalidProof`].
-    pub fn registered_key(&self) -> Result<&DeviceKey, InvalidProof> {
+    pub(crate) fn registered_key(&self) -> Result<&DeviceKey, InvalidProof> {
         let key = self.key.as_ref().ok_or(InvalidProof::Key)?;
         self.verify(key)?;
         Ok(key)
@@ -122,7 +122,7 @@ impl<'t> Proof<'t> {
     /// # Errors
     ///
     /// [`InvalidProof`].
-    pub fn verify_renewal(&self, key: &DeviceKey) -> Result<(), InvalidProof> {
+    pub(crate) fn verify_renewal(&self, key: &DeviceKey) -> Result<(), InvalidProof> {
         if self.key.is_some() {
             return Err(InvalidProof::UnexpectedKey);
         }
@@ -171,7 +171,7 @@ fn key_of(jwk: Value, algorithm: Algorithm) -> Option<DeviceKey> {
 /// Returns the content of a string of structured fields (RFC 9651 §3.3.3), whatever its parameters
 /// (§3.1.2). None of the strings that are read here has an escape. Browsers also send a string
 /// without its quotation marks.
-pub fn unquoted(value: &str) -> &str {
+pub(crate) fn unquoted(value: &str) -> &str {
     let value = value.trim_matches([' ', '\t']);
     let Some(rest) = value.strip_prefix('"') else {
         return value

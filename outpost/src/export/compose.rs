@@ -7,7 +7,7 @@ use super::dynamic::{entries, server};
 use super::settings::TraefikSettings;
 
 /// Returns labels for the services of a compose file, by the hosts that upstreams name.
-pub fn services(settings: &TraefikSettings, dynamic: &Value) -> Value {
+pub(crate) fn services(settings: &TraefikSettings, dynamic: &Value) -> Value {
     let mut services: Map<String, Value> = Map::new();
     let host_of = |url: &Url| url.host_str().unwrap_or("app").to_owned();
     let outpost = host_of(&settings.outpost_url);
@@ -62,7 +62,7 @@ pub fn services(settings: &TraefikSettings, dynamic: &Value) -> Value {
 /// Returns what Traefik's file provider has to have beside these labels, if anything: a ServersTransport for
 /// each service with `https`. Traefik connects to the address of a container, which no certificate has, and
 /// no label can say which name is in the certificate, or which authority has signed it.
-pub fn transports(dynamic: &Value) -> Option<Value> {
+pub(crate) fn transports(dynamic: &Value) -> Option<Value> {
     let transports: Map<String, Value> = entries(dynamic, "services")
         .filter_map(|(name, service)| {
             let url = server(service).filter(|url| url.scheme() == "https")?;

@@ -19,7 +19,7 @@ const LONGEST_LABEL: usize = 63;
 
 /// Why objects for Kubernetes cannot be made.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum KubernetesError {
+pub(crate) enum KubernetesError {
     /// An upstream, or the outpost, is an address.
     #[error(
         "{0} is an address and no Service: make a Service without a selector and an EndpointSlice \
@@ -72,7 +72,7 @@ pub enum KubernetesError {
 
 /// Objects to apply.
 #[derive(Debug)]
-pub struct Export {
+pub(crate) struct Export {
     /// The objects.
     pub objects: Vec<Value>,
     /// What the operator has to know of them.
@@ -89,7 +89,7 @@ pub struct Export {
 /// # Errors
 ///
 /// When a URL is not that of a Service, an object has no namespace, or two objects would have one name.
-pub fn objects(dynamic: &Value, namespace: Option<&str>) -> Result<Export, KubernetesError> {
+pub(crate) fn objects(dynamic: &Value, namespace: Option<&str>) -> Result<Export, KubernetesError> {
     let mut routes = Vec::new();
     for (name, router) in entries(dynamic, "routers") {
         let service = router.get("service").and_then(Value::as_str).unwrap_or("");

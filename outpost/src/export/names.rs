@@ -10,7 +10,7 @@ use crate::origin::Mode;
 
 /// A name that two applications would share.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SharedName {
+pub(crate) struct SharedName {
     /// The name, in the form that Kubernetes accepts.
     pub name: String,
     /// The application that has it, or the outpost.
@@ -29,7 +29,7 @@ enum Kind {
 
 /// Returns the names that two applications would share, one for each application. Case and signs do
 /// not distinguish names: Kubernetes has one form for all of them.
-pub fn shared(applications: &[ApplicationSettings]) -> Vec<SharedName> {
+pub(crate) fn shared(applications: &[ApplicationSettings]) -> Vec<SharedName> {
     let mut owners = BTreeMap::from([((Kind::Service, OUTPOST.to_owned()), "the outpost")]);
     let mut shared: Vec<SharedName> = Vec::new();
     for application in applications {

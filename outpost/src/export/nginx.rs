@@ -48,7 +48,7 @@ struct Header {
 /// # Errors
 ///
 /// A [`minijinja::Error`] only for an invalid template, which a test rules out.
-pub fn servers(
+pub(crate) fn servers(
     applications: &[ApplicationSettings],
     outpost: &Url,
     certificate: Option<&CertificateHeader>,

@@ -25,7 +25,7 @@ const DRAFT_BYTES: usize = 13;
 
 /// Returns whether the file of an application can have its name. Characters other than letters, digits
 /// and a few signs take three bytes.
-pub fn has_file_name(application: &ApplicationSettings) -> bool {
+pub(crate) fn has_file_name(application: &ApplicationSettings) -> bool {
     application_file(&application.audience).len() + DRAFT_BYTES <= MAX_FILE_NAME_BYTES
 }
 

@@ -27,7 +27,7 @@ pub(super) const OUTPOST: &str = "gatepost-outpost";
 /// Returns Traefik's dynamic configuration: routers for the applications that name an upstream, and
 /// a middleware for every application. `device_bound` says whether sessions are bound to devices
 /// where an application does not say it; `proxies` are those that the outpost trusts.
-pub fn dynamic_configuration(
+pub(crate) fn dynamic_configuration(
     applications: &[ApplicationSettings],
     settings: &TraefikSettings,
     brand: &Brand,

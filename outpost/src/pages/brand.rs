@@ -31,7 +31,7 @@ impl Brand {
 }
 
 /// The largest logo, in bytes: it is part of every page.
-pub const MAX_LOGO_BYTES: usize = 64 * 1024;
+pub(crate) const MAX_LOGO_BYTES: usize = 64 * 1024;
 
 /// A picture, as part of the page: a page loads nothing.
 #[derive(Clone, PartialEq, Eq)]
@@ -86,7 +86,7 @@ impl fmt::Debug for Logo {
 pub struct Colour([u8; 3]);
 
 /// The colour of buttons unless another is configured.
-pub const DEFAULT_COLOUR: Colour = Colour([0x05, 0x50, 0xae]);
+pub(crate) const DEFAULT_COLOUR: Colour = Colour([0x05, 0x50, 0xae]);
 
 impl Colour {
     /// Parses `#rrggbb`.

@@ -21,7 +21,7 @@ const MAX_RANGES: usize = 16;
 
 /// A language that pages can be in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Language(usize);
+pub(crate) struct Language(usize);
 
 /// The texts of each file by their keys.
 static TEXTS: LazyLock<Vec<BTreeMap<String, String>>> =
@@ -29,11 +29,11 @@ static TEXTS: LazyLock<Vec<BTreeMap<String, String>>> =
 
 impl Language {
     /// English.
-    pub const ENGLISH: Self = Self(0);
+    pub(crate) const ENGLISH: Self = Self(0);
 
     /// Returns the best language for an `Accept-Language` header (RFC 9110 §12.5.4): the supported
     /// one with the highest weight. Regions are ignored.
-    pub fn accepted(header: Option<&str>) -> Self {
+    pub(crate) fn accepted(header: Option<&str>) -> Self {
         let mut best = (0, Self::ENGLISH);
         let ranges = header.unwrap_or_default().split(',').take(MAX_RANGES);
         for range in ranges {
@@ -56,18 +56,18 @@ impl Language {
     }
 
     /// Returns the language's tag (BCP 47).
-    pub fn tag(self) -> &'static str {
+    pub(crate) fn tag(self) -> &'static str {
         FILES.get(self.0).map_or("en", |(tag, _)| tag)
     }
 
     /// Returns the text of a key, in English where this language lacks it.
-    pub fn text(self, key: &str) -> Option<&'static str> {
+    pub(crate) fn text(self, key: &str) -> Option<&'static str> {
         let of = |at: usize| TEXTS.get(at)?.get(key).map(String::as_str);
         of(self.0).or_else(|| of(0))
     }
 
     /// Returns the title of a failure.
-    pub fn failure_title(self, code: FailureCode) -> &'static str {
+    pub(crate) fn failure_title(self, code: FailureCode) -> &'static str {
         self.failure_text(code, "title")
     }
 

@@ -19,7 +19,7 @@ const CAPACITY: usize = 500;
 /// start page of the application. There are few, and the oldest makes room, so clients that begin
 /// sign-ins and never finish them fill no memory.
 #[derive(Debug, Default)]
-pub struct LongTargets(Mutex<VecDeque<Kept>>);
+pub(crate) struct LongTargets(Mutex<VecDeque<Kept>>);
 
 #[derive(Debug)]
 struct Kept {
@@ -31,7 +31,7 @@ struct Kept {
 
 impl LongTargets {
     /// Keeps the target of a flow that begins at `now`, if cookies do not.
-    pub fn keep(&self, flow: &PendingSignIn, application: &Application, now: NumericDate) {
+    pub(crate) fn keep(&self, flow: &PendingSignIn, application: &Application, now: NumericDate) {
         if flow.return_to.fits_cookies(application) {
             return;
         }
@@ -48,7 +48,7 @@ impl LongTargets {
     }
 
     /// Gives a flow that ends at `now` the target that was kept for it, if there is one.
-    pub fn give_back(
+    pub(crate) fn give_back(
         &self,
         mut flow: PendingSignIn,
         application: &Application,

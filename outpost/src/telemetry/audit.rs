@@ -18,16 +18,16 @@ use gatepost_base::{Identity, QuotedList, hex};
 use gatepost_store::{ApiKeyId, ApiKeyRecord};
 
 /// The target of every line of the audit log.
-pub const TARGET: &str = "audit";
+pub(crate) const TARGET: &str = "audit";
 
 /// Logs that a user signed in, and a session began.
-pub fn signed_in(application: &str, identity: &Identity, session: &SessionId) {
+pub(crate) fn signed_in(application: &str, identity: &Identity, session: &SessionId) {
     of_session("sign_in", "signed in", application, identity, session);
 }
 
 /// Logs that a sign-in came back from the provider and did not lead to a session. `reason` is the
 /// code of the failure.
-pub fn sign_in_failed(application: &str, issuer: &str, reason: &'static str) {
+pub(crate) fn sign_in_failed(application: &str, issuer: &str, reason: &'static str) {
     tracing::info!(
         target: TARGET,
         event = "sign_in_failed",
@@ -44,7 +44,7 @@ const MAX_GROUPS: usize = 20;
 /// Logs that a signed-in user was not admitted, by the rule of the list with this name or number, or by
 /// `require`, which has no name. The groups that arrived say why: the user has no session in which they
 /// could be seen.
-pub fn denied(application: &str, claims: &Claims, rule: Option<&str>) {
+pub(crate) fn denied(application: &str, claims: &Claims, rule: Option<&str>) {
     let groups: Vec<&str> = claims.groups.iter().take(MAX_GROUPS).collect();
     let further = claims.groups.iter().count().saturating_sub(MAX_GROUPS);
     tracing::info!(
@@ -64,21 +64,26 @@ pub fn denied(application: &str, claims: &Claims, rule: Option<&str>) {
 
 /// Logs that a signed-in user was refused, since the rule with this name or number asks for another
 /// authentication.
-pub fn step_up(application: &str, claims: &Claims, rule: Option<&str>) {
+pub(crate) fn step_up(application: &str, claims: &Claims, rule: Option<&str>) {
     let message = "refused until the user authenticates again";
     of_user("step_up", message, application, claims, rule);
 }
 
 /// Logs that a machine client's credentials were checked and are valid. Requests that use the cached
 /// result are not logged.
-pub fn machine_client_accepted(application: &str, scheme: Scheme, identity: &Identity) {
+pub(crate) fn machine_client_accepted(application: &str, scheme: Scheme, identity: &Identity) {
     metrics::machine_checked(application, word(scheme), Success::Succeeded);
     of_machine("credentials accepted", application, scheme, None, identity);
 }
 
 /// Counts that an API key was checked and is valid, and logs it where `is_logged` says so: there is a
 /// check for each request.
-pub fn api_key_accepted(application: &str, key: &ApiKeyId, identity: &Identity, is_logged: bool) {
+pub(crate) fn api_key_accepted(
+    application: &str,
+    key: &ApiKeyId,
+    identity: &Identity,
+    is_logged: bool,
+) {
     let scheme = Scheme::ApiKey;
     metrics::machine_checked(application, word(scheme), Success::Succeeded);
     if is_logged {
@@ -107,13 +112,13 @@ fn of_machine(
 }
 
 /// Logs that an operator created an API key.
-pub fn api_key_created(record: &ApiKeyRecord) {
+pub(crate) fn api_key_created(record: &ApiKeyRecord) {
     of_api_key("api_key_created", "API key created", record);
 }
 
 /// Logs that an operator revoked an API key. Nothing but its id is known of one whose record cannot be
 /// opened.
-pub fn api_key_revoked(id: &ApiKeyId, record: Option<&ApiKeyRecord>) {
+pub(crate) fn api_key_revoked(id: &ApiKeyId, record: Option<&ApiKeyRecord>) {
     const EVENT: &str = "api_key_revoked";
     match record {
         Some(record) => of_api_key(EVENT, "API key revoked", record),
@@ -142,7 +147,7 @@ fn of_api_key(event: &str, message: &str, record: &ApiKeyRecord) {
 
 /// Logs that a machine client's credentials were checked and are invalid: by the provider with this
 /// issuer, or without one where a token is from no provider of the application.
-pub fn machine_client_refused(
+pub(crate) fn machine_client_refused(
     application: &str,
     issuer: Option<&str>,
     scheme: Scheme,
@@ -161,28 +166,28 @@ pub fn machine_client_refused(
 }
 
 /// Logs that a session was bound to a device.
-pub fn bound(application: &str, identity: &Identity, session: &SessionId) {
+pub(crate) fn bound(application: &str, identity: &Identity, session: &SessionId) {
     let message = "session bound to a device";
     of_session("device_bound", message, application, identity, session);
 }
 
 /// Logs that a page load came to sign in with the cookie of a session that is bound to a device: its
 /// browser does not renew it, or the cookie is a copy.
-pub fn unproven(application: &str, claims: &Claims) {
+pub(crate) fn unproven(application: &str, claims: &Claims) {
     let message = "no renewal without a proof of the device";
     of_user("device_unproven", message, application, claims, None);
 }
 
 /// Logs that a page load was refused, since its session would have to be bound to a device and is
 /// not.
-pub fn device_missing(application: &str, claims: &Claims) {
+pub(crate) fn device_missing(application: &str, claims: &Claims) {
     let message = "refused: the session is not bound to a device";
     of_user("device_missing", message, application, claims, None);
 }
 
 /// Logs that a proof for a session was refused. What names no session is only counted: anyone can
 /// send it.
-pub fn device_refused(
+pub(crate) fn device_refused(
     application: &str,
     identity: &Identity,
     session: &SessionId,
@@ -202,7 +207,7 @@ pub fn device_refused(
 }
 
 /// Logs that a user signed out.
-pub fn signed_out(application: &str, claims: &Claims) {
+pub(crate) fn signed_out(application: &str, claims: &Claims) {
     of_user("sign_out", "signed out", application, claims, None);
 }
 
@@ -241,7 +246,7 @@ fn of_user(event: &str, message: &str, application: &str, claims: &Claims, rule:
 
 /// Logs that the provider or an operator revoked sessions. `cause` is a word like
 /// `backchannel_logout`.
-pub fn revoked(cause: &'static str, issuer: &str, subject: Option<&str>, sessions: usize) {
+pub(crate) fn revoked(cause: &'static str, issuer: &str, subject: Option<&str>, sessions: usize) {
     metrics::revoked(sessions);
     tracing::info!(
         target: TARGET,
@@ -270,7 +275,7 @@ fn mark(session: &SessionId) -> String {
 
 /// Returns the hash that stands for the session with this id in the log, where its id would be the key
 /// to the store.
-pub fn session_mark(id: &str) -> String {
+pub(crate) fn session_mark(id: &str) -> String {
     let digest = Sha256::digest(id.as_bytes());
     hex(digest.iter().take(6))
 }

@@ -33,7 +33,7 @@ pub enum LogFormat {
 /// # Errors
 ///
 /// [`TryInitError`] when the process logs already.
-pub fn start(log: &Log, traces: Option<&Traces>) -> Result<(), TryInitError> {
+pub(crate) fn start(log: &Log, traces: Option<&Traces>) -> Result<(), TryInitError> {
     // The libraries below say at `debug` what requests carry, tokens too: only our own lines go
     // below `warn`.
     let ours = Targets::new()

@@ -11,10 +11,10 @@ mod labels;
 mod names;
 mod recorder;
 
-pub use counters::{Counts, Timings};
-pub use events::{
+pub(crate) use counters::{Counts, Timings};
+pub(crate) use events::{
     device_skipped, failed, machine_checked, revalidated, revoked, set_provider_available,
     set_session_count, start_at_zero, time_provider,
 };
-pub use labels::{DeviceEvent, Revalidated, Skip, Success, Verdict};
-pub use recorder::{InstallError, Metrics};
+pub(crate) use labels::{DeviceEvent, Revalidated, Skip, Success, Verdict};
+pub(crate) use recorder::{InstallError, Metrics};

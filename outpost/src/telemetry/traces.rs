@@ -12,9 +12,9 @@ mod sampling;
 mod settings;
 mod spans;
 
-pub use delivery::{StartError, Traces};
-pub use settings::{TracesSettings, headers};
-pub use spans::{
+pub(crate) use delivery::Traces;
+pub(crate) use settings::{TracesSettings, headers};
+pub(crate) use spans::{
     answered, decided, failed, provider_answered, provider_request, record_application, request,
     routed, store_operation, trace_id,
 };

@@ -89,23 +89,23 @@ fn count<T: Copy + Eq>(counters: &[(T, Counter)], which: T) {
 
 /// Durations, by one label whose values are known at the start.
 #[derive(Debug)]
-pub struct Timings(Vec<(&'static str, Histogram)>);
+pub(crate) struct Timings(Vec<(&'static str, Histogram)>);
 
 impl Timings {
     /// Returns the timings of requests, by these endpoints.
-    pub fn of_requests(endpoints: impl IntoIterator<Item = &'static str>) -> Self {
+    pub(crate) fn of_requests(endpoints: impl IntoIterator<Item = &'static str>) -> Self {
         let timing = |endpoint| (endpoint, histogram!(REQUESTS, "endpoint" => endpoint));
         Self(endpoints.into_iter().map(timing).collect())
     }
 
     /// Returns the timings of the session store, by these operations.
-    pub fn of_store(operations: impl IntoIterator<Item = &'static str>) -> Self {
+    pub(crate) fn of_store(operations: impl IntoIterator<Item = &'static str>) -> Self {
         let timing = |operation| (operation, histogram!(STORE, "operation" => operation));
         Self(operations.into_iter().map(timing).collect())
     }
 
     /// Records how long it took.
-    pub fn note(&self, label: &'static str, took: Duration) {
+    pub(crate) fn note(&self, label: &'static str, took: Duration) {
         let found = self.0.iter().find(|(known, _)| *known == label);
         debug_assert!(found.is_some(), "no timing of {label}");
         if let Some((_, histogram)) = found {

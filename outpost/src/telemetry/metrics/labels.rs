@@ -24,7 +24,7 @@ pub enum Success {
 
 /// The result of asking a provider whether a session is still valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Revalidated {
+pub(crate) enum Revalidated {
     /// It is valid.
     Valid,
     /// It has ended there, so it ended here.
@@ -77,7 +77,7 @@ impl DeviceEvent {
 
 /// Why a browser did not renew a bound session before a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Skip {
+pub(crate) enum Skip {
     /// It does not reach the outpost.
     Unreachable,
     /// The outpost fails.
@@ -90,7 +90,7 @@ impl Skip {
     pub(super) const ALL: [Self; 3] = [Self::Unreachable, Self::ServerError, Self::QuotaExceeded];
 
     /// Returns the reasons in the value of `Secure-Session-Skipped`, each once.
-    pub fn all_in(header: &str) -> impl Iterator<Item = Self> {
+    pub(crate) fn all_in(header: &str) -> impl Iterator<Item = Self> {
         let tokens = header.split(',').map(|item| item.split(';').next());
         let named: Vec<&str> = tokens.flatten().map(str::trim).collect();
         Self::ALL
@@ -99,7 +99,7 @@ impl Skip {
     }
 
     /// Returns the token for it.
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Unreachable => "unreachable",
             Self::ServerError => "server_error",

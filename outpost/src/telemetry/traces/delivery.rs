@@ -26,7 +26,7 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Why traces cannot be delivered, whatever the collector does.
 #[derive(Debug, thiserror::Error)]
-pub enum StartError {
+pub(crate) enum StartError {
     /// The client cannot be set up.
     #[error("tracing: {0}")]
     Client(#[from] HttpError),
@@ -38,7 +38,7 @@ pub enum StartError {
 /// Delivers spans in the background: they wait in a bounded queue, and spans beyond it are dropped.
 /// No request waits for the collector.
 #[derive(Debug)]
-pub struct Traces(SdkTracerProvider);
+pub(crate) struct Traces(SdkTracerProvider);
 
 impl Traces {
     /// Starts delivering. To be called on the runtime.
@@ -46,7 +46,7 @@ impl Traces {
     /// # Errors
     ///
     /// [`StartError`]. An unreachable collector is not an error: it may come back.
-    pub fn start(settings: &TracesSettings) -> Result<Self, StartError> {
+    pub(crate) fn start(settings: &TracesSettings) -> Result<Self, StartError> {
         let headers = settings
             .headers
             .iter()
@@ -67,7 +67,7 @@ impl Traces {
     }
 
     /// Returns the layer that receives the spans.
-    pub fn layer(&self) -> impl Layer<Registry> + Send + Sync + use<> {
+    pub(crate) fn layer(&self) -> impl Layer<Registry> + Send + Sync + use<> {
         let spans = Targets::new().with_target(TARGET, LevelFilter::INFO);
         tracing_opentelemetry::layer()
             .with_tracer(self.0.tracer(SERVICE))
@@ -81,7 +81,7 @@ impl Traces {
     }
 
     /// Delivers the remaining spans, and ends.
-    pub async fn finish(self) {
+    pub(crate) async fn finish(self) {
         let flushed = tokio::task::spawn_blocking(move || {
             // The client of the collector has logged what failed.
             let _ = self.0.shutdown_with_timeout(FLUSH_TIMEOUT);

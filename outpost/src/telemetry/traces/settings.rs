@@ -24,7 +24,7 @@ pub struct TracesSettings {
 /// # Errors
 ///
 /// The name of the first invalid header. Values are not repeated: they may be secrets.
-pub fn headers<'a>(
+pub(crate) fn headers<'a>(
     pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
 ) -> Result<HeaderMap, String> {
     pairs

@@ -17,7 +17,7 @@ pub(super) const TARGET: &str = "traces";
 
 /// Returns the span of a request to the outpost. It belongs to the trace that its sender names, if
 /// the sender is `trusted`: any client could have all its requests delivered otherwise.
-pub fn request(method: &Method, headers: &HeaderMap, trusted: bool) -> Span {
+pub(crate) fn request(method: &Method, headers: &HeaderMap, trusted: bool) -> Span {
     let span = tracing::info_span!(
         target: TARGET,
         "request",
@@ -41,7 +41,7 @@ pub fn request(method: &Method, headers: &HeaderMap, trusted: bool) -> Span {
 }
 
 /// Records the endpoint of the current span's request.
-pub fn routed(method: &Method, endpoint: &'static str) {
+pub(crate) fn routed(method: &Method, endpoint: &'static str) {
     let span = Span::current();
     if !span.is_disabled() {
         let name = format!("{} {endpoint}", method_name(method));
@@ -51,17 +51,17 @@ pub fn routed(method: &Method, endpoint: &'static str) {
 }
 
 /// Records the application of the current span's request.
-pub fn record_application(application: &str) {
+pub(crate) fn record_application(application: &str) {
     Span::current().record("gatepost.application", application);
 }
 
 /// Records the verdict on the current span's request.
-pub fn decided(verdict: Verdict) {
+pub(crate) fn decided(verdict: Verdict) {
     Span::current().record("gatepost.verdict", verdict.word());
 }
 
 /// Records the status of the response to the request of `span`.
-pub fn answered(span: &Span, status: StatusCode) {
+pub(crate) fn answered(span: &Span, status: StatusCode) {
     span.record("http.response.status_code", i64::from(status.as_u16()));
     // Only a server error is an error of the server's span.
     if status.is_server_error() {
@@ -70,7 +70,7 @@ pub fn answered(span: &Span, status: StatusCode) {
 }
 
 /// Returns the span of a request to a provider, and adds the trace to the request.
-pub fn provider_request(provider: &str, request: &mut http::Request<Vec<u8>>) -> Span {
+pub(crate) fn provider_request(provider: &str, request: &mut http::Request<Vec<u8>>) -> Span {
     let method = method_name(request.method());
     let uri = request.uri();
     let span = tracing::info_span!(
@@ -95,7 +95,7 @@ pub fn provider_request(provider: &str, request: &mut http::Request<Vec<u8>>) ->
 }
 
 /// Records the result of the request to a provider of `span`.
-pub fn provider_answered<E>(span: &Span, outcome: Result<StatusCode, E>) {
+pub(crate) fn provider_answered<E>(span: &Span, outcome: Result<StatusCode, E>) {
     let status = outcome.as_ref().ok();
     if let Some(status) = status {
         span.record("http.response.status_code", i64::from(status.as_u16()));
@@ -106,7 +106,7 @@ pub fn provider_answered<E>(span: &Span, outcome: Result<StatusCode, E>) {
 }
 
 /// Returns the span of an operation of the session store.
-pub fn store_operation(operation: &'static str) -> Span {
+pub(crate) fn store_operation(operation: &'static str) -> Span {
     tracing::info_span!(
         target: TARGET,
         "store",
@@ -117,12 +117,12 @@ pub fn store_operation(operation: &'static str) -> Span {
 }
 
 /// Records that the work of `span` failed.
-pub fn failed(span: &Span) {
+pub(crate) fn failed(span: &Span) {
     span.record("otel.status_code", "ERROR");
 }
 
 /// Returns the id of the trace that a span belongs to, if it is traced.
-pub fn trace_id(span: &Span) -> Option<String> {
+pub(crate) fn trace_id(span: &Span) -> Option<String> {
     if span.is_disabled() {
         return None;
     }
