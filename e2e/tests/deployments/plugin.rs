@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use gatepost_e2e::clients::chromium;
+use gatepost_e2e::clients::raw_http1::RawConnection;
 use gatepost_e2e::proxies::{Traefik, service};
 use gatepost_e2e::tools::Browser;
 use gatepost_e2e::users::{ALICE, BOB};
-use gatepost_e2e::{Client, Service, Site, layout, until};
+use gatepost_e2e::{Client, Service, Site, forge, layout, until};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -59,6 +60,34 @@ fn domain() -> Result<()> {
     checks::domain(&site)?;
     checks::the_outposts_own_host_answers(&site)?;
     page_loads_renew(&site, "files")
+}
+
+/// Hosts under `localhost`, which the other tests have, take the cookie of plain http by themselves.
+#[test]
+#[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
+fn the_shown_middlewares_accept_sessions_at_a_host_that_is_not_local() -> Result<()> {
+    const HOST: &str = "wiki.example.com";
+    for file in ["plugin-single.yaml", "route-single.yaml"] {
+        let site = checks::site("deploy/outpost/single.yaml").start()?;
+        let path = format!("deploy/traefik/dynamic/{file}");
+        let rule = format!("Host(`wiki.example.localhost`) || Host(`{HOST}`)");
+        let rule = json!({ "http": { "routers": { "wiki": { "rule": rule } } } });
+        let _traefik = Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?
+            .route_with(&path, &rule)?
+            .start(&["wiki"])?;
+        let cookie = forge::valid(&site.keys().ring()?, "wiki")?;
+        let status = |cookie: &str| -> Result<u16> {
+            let mut connection = RawConnection::connect(site.ports().web)?;
+            connection.send(&format!(
+                "GET /x HTTP/1.1\r\nHost: {HOST}\r\nCookie: gatepost={cookie}\r\n\r\n"
+            ))?;
+            Ok(connection.head()?.status)
+        };
+        // The outpost serves no such host: where it is asked, nobody gets in.
+        assert_eq!(status(&cookie)?, 200, "{file}");
+        assert_ne!(status("x")?, 200, "{file}");
+    }
+    Ok(())
 }
 
 /// One sign-in, and yet a rule for each router: what a provider's one application for the whole
