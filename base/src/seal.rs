@@ -150,8 +150,8 @@ mod tests {
     #[test]
     fn only_the_same_context_and_a_key_of_the_ring_open_what_was_sealed() {
         let [a, b] = [
-            "a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=",
-            "b:YkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=",
+            "a:Zm9yLXRoZS10ZXN0cy1vZi1nYXRlcG9zdC1hbG9uZTE=",
+            "b:Zm9yLXRoZS10ZXN0cy1vZi1nYXRlcG9zdC1hbG9uZTI=",
         ];
         let sealed = keys(&[a]).seal("one", b"secret").expect("sealed");
         let text = keys(&[a]).seal_text("one", b"secret").expect("sealed");
@@ -176,9 +176,9 @@ mod tests {
     #[test]
     fn what_all_keys_sealed_each_of_them_opens() {
         let [a, b, c] = [
-            "a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=",
-            "b:YkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=",
-            "c:ZkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=",
+            "a:Zm9yLXRoZS10ZXN0cy1vZi1nYXRlcG9zdC1hbG9uZTE=",
+            "b:Zm9yLXRoZS10ZXN0cy1vZi1nYXRlcG9zdC1hbG9uZTI=",
+            "c:Zm9yLXRoZS10ZXN0cy1vZi1nYXRlcG9zdC1hbG9uZTM=",
         ];
         let sealed = keys(&[b, a])
             .seal_with_all("one", b"secret")

@@ -9,8 +9,8 @@ use crate::runtime::Snapshot;
 
 /// The keys of [`snapshot`], in order.
 pub(crate) const KEYS: [&str; 2] = [
-    "a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=",
-    "b:YkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=",
+    "a:Zm9yLXRoZS10ZXN0cy1vZi1nYXRlcG9zdC1hbG9uZTE=",
+    "b:Zm9yLXRoZS10ZXN0cy1vZi1nYXRlcG9zdC1hbG9uZTI=",
 ];
 
 /// Returns a snapshot with these applications: `wiki` on `https://app.example.com`, `plain` on

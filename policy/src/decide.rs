@@ -468,7 +468,7 @@ pub(crate) mod double {
 
     /// Returns the same claims as a verifier hands them out: there is no other way to a session.
     pub(crate) fn authentic(claims: &Claims) -> Authentic {
-        let ring = KeyRing::parse("k:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=").expect("ring");
+        let ring = KeyRing::parse("k:Zm9yLXRoZS10ZXN0cy1vZi1nYXRlcG9zdC1hbG9uZTE=").expect("ring");
         let token = Signer::new(&ring).sign(claims).expect("token");
         let audience = Audience::new(&claims.aud.to_string()).expect("audience");
         Verifier::new(&ring, audience)

@@ -34,7 +34,7 @@ const calls = Object.fromEntries(
 
 /** Microseconds for one call. */
 function timeOf({ audience, cookies, now }) {
-  const verifier = createVerifier({ keys: vectors.keys, audience });
+  const verifier = createVerifier({ keys: vectors.keys, audience, publishedKeys: true });
   const call = () => verifier.fromCookieHeader(cookies, now);
   round(call);
   return Math.min(...Array.from({ length: ROUNDS }, () => round(call)));

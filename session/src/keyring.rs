@@ -12,9 +12,13 @@ use zeroize::Zeroizing;
 use crate::claims::Audience;
 use crate::mac::{MAC_BYTES, Mac};
 
+mod derived;
+mod error;
 mod published;
 
-pub use self::published::PublishedKey;
+pub use self::derived::{DerivedKey, DerivedKeys, Purpose};
+pub use self::error::KeyRingError;
+use self::published::Holder;
 
 /// The shortest secret a ring accepts, in bytes: the output size of SHA-256, below which an HMAC
 /// key weakens the MAC (RFC 2104 §3, RFC 7518 §3.2).
@@ -56,120 +60,6 @@ impl KeyId {
 impl fmt::Display for KeyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-/// The use of a derived key. Each purpose has its own key, so that a key that leaks from one use of
-/// the secret cannot forge another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    /// Signing and verifying session cookies.
-    Session,
-    /// Encrypting the state of a sign-in that is under way.
-    Flow,
-    /// Encrypting refresh and ID tokens in the session store.
-    Store,
-    /// Encrypting what an operator's commands ask of a running outpost.
-    Operator,
-}
-
-impl Purpose {
-    /// Returns the `info` input of HKDF (RFC 5869 §3.2). Part of the format: changing one of these
-    /// invalidates everything that was made with it.
-    fn info(self) -> &'static [u8] {
-        match self {
-            Self::Session => b"gatepost session v1",
-            Self::Flow => b"gatepost flow v1",
-            Self::Store => b"gatepost store v1",
-            Self::Operator => b"gatepost operator v1",
-        }
-    }
-}
-
-/// A 32-byte key derived from one secret of the ring for one [`Purpose`]. Wiped when dropped.
-#[derive(Clone)]
-pub struct DerivedKey {
-    id: KeyId,
-    bytes: Zeroizing<[u8; MAC_BYTES]>,
-}
-
-impl DerivedKey {
-    /// Returns the id of the secret it was derived from.
-    pub fn id(&self) -> &KeyId {
-        &self.id
-    }
-
-    /// Returns the key itself.
-    pub fn expose_bytes(&self) -> &[u8; MAC_BYTES] {
-        &self.bytes
-    }
-
-    /// Returns the message authentication code with this key.
-    pub fn mac(&self) -> Mac {
-        Mac::new(&self.bytes)
-    }
-
-    /// Returns the key as an entry `kid:base64`, for a program that may have this key and not the
-    /// secret that it was derived from.
-    pub fn to_entry(&self) -> Zeroizing<String> {
-        let encoded = Zeroizing::new(base64::encode(&*self.bytes));
-        let entry = [self.id.as_str(), ":", &encoded].concat();
-        Zeroizing::new(entry)
-    }
-
-    /// Parses what [`Self::to_entry`] returns, and nothing else: a derived key has one length.
-    fn from_entry(entry: &str) -> Option<Self> {
-        let (id, encoded) = entry.split_once(':')?;
-        Some(Self {
-            id: KeyId::new(id)?,
-            bytes: Zeroizing::new(base64::decode_array(encoded.as_bytes())?),
-        })
-    }
-}
-
-impl fmt::Debug for DerivedKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "DerivedKey({}, redacted)", self.id)
-    }
-}
-
-/// The keys that a ring derives for one [`Purpose`], in ring order.
-#[derive(Clone, Debug)]
-pub struct DerivedKeys {
-    signing: DerivedKey,
-    others: Vec<DerivedKey>,
-}
-
-impl DerivedKeys {
-    /// Returns the key that signs or seals.
-    pub fn signing(&self) -> &DerivedKey {
-        &self.signing
-    }
-
-    /// Reads the entries of [`DerivedKey::to_entry`], in ring order; `None` where they are empty,
-    /// one is invalid, or two have one id.
-    pub fn from_entries<'e>(entries: impl IntoIterator<Item = &'e str>) -> Option<Self> {
-        let mut keys: Option<Self> = None;
-        for entry in entries {
-            let key = DerivedKey::from_entry(entry)?;
-            let Some(keys) = &mut keys else {
-                keys = Some(Self {
-                    signing: key,
-                    others: Vec::new(),
-                });
-                continue;
-            };
-            if keys.others.len() + 1 == MAX_KEYS || keys.iter().any(|own| own.id == key.id) {
-                return None;
-            }
-            keys.others.push(key);
-        }
-        keys
-    }
-
-    /// Returns all keys, the signing key first: each verifies or opens.
-    pub fn iter(&self) -> impl Iterator<Item = &DerivedKey> {
-        core::iter::once(&self.signing).chain(&self.others)
     }
 }
 
@@ -223,10 +113,7 @@ impl Secret {
     }
 
     fn derive_key(&self, purpose: Purpose) -> DerivedKey {
-        DerivedKey {
-            id: self.id.clone(),
-            bytes: self.derive([purpose.info(), &[]]),
-        }
+        DerivedKey::new(self.id.clone(), self.derive([purpose.info(), &[]]))
     }
 }
 
@@ -234,10 +121,17 @@ impl KeyRing {
     /// Parses a ring from text: one `kid:base64` entry a line (or comma-separated, the form that
     /// an environment variable takes). Blank lines and lines that start with `#` are skipped.
     ///
+    /// A key that Gatepost's documentation shows is refused, since any reader could sign with it;
+    /// [`Self::parse_published`] is for vectors and examples.
+    ///
     /// # Errors
     ///
     /// Names the entry by its position and key id, never by its secret.
     pub fn parse(text: &str) -> Result<Self, KeyRingError> {
+        Self::parse_of(text, Holder::Operator)
+    }
+
+    fn parse_of(text: &str, holder: Holder) -> Result<Self, KeyRingError> {
         let mut entries = Vec::new();
         for line in text.split('\n') {
             if line.trim_start().starts_with('#') {
@@ -249,11 +143,12 @@ impl KeyRing {
                 }
             }
         }
-        Self::of_list(&entries)
+        Self::of_list(&entries, holder)
     }
 
     /// Builds a ring from `kid:base64` entries, the signing key first. The base64 may be of the
     /// standard or the URL-safe alphabet, with or without padding (RFC 4648 §4 and §5).
+    /// Refuses the keys that [`Self::parse`] refuses.
     ///
     /// # Errors
     ///
@@ -262,14 +157,20 @@ impl KeyRing {
         entries: impl IntoIterator<Item = &'a str>,
     ) -> Result<Self, KeyRingError> {
         let entries: Vec<&str> = entries.into_iter().collect();
-        Self::of_list(&entries)
+        Self::of_list(&entries, Holder::Operator)
     }
 
     // Not generic: the guest has room for one of it.
-    fn of_list(entries: &[&str]) -> Result<Self, KeyRingError> {
+    fn of_list(entries: &[&str], holder: Holder) -> Result<Self, KeyRingError> {
         let mut ring: Option<Self> = None;
         for (index, entry) in entries.iter().enumerate() {
             let key = Secret::parse(entry, index + 1)?;
+            if Holder::of(&key.bytes) != holder {
+                return Err(match holder {
+                    Holder::Operator => KeyRingError::PublishedKey { id: key.id },
+                    Holder::Readers => KeyRingError::UnpublishedKey { id: key.id },
+                });
+            }
             let Some(ring) = &mut ring else {
                 ring = Some(Self {
                     signing: key,
@@ -301,10 +202,8 @@ impl KeyRing {
     /// Derives the keys for one purpose with HKDF-SHA256 (RFC 5869) without a salt, in ring order.
     pub fn derive(&self, purpose: Purpose) -> DerivedKeys {
         let derive = |secret: &Secret| secret.derive_key(purpose);
-        DerivedKeys {
-            signing: derive(&self.signing),
-            others: self.others.iter().map(derive).collect(),
-        }
+        let others = self.others.iter().map(derive).collect();
+        DerivedKeys::new(derive(&self.signing), others)
     }
 
     /// Returns the words for "allowed" between the plugin and the routers behind it, in ring order:
@@ -361,74 +260,6 @@ fn decode_secret(encoded: &str) -> Option<Zeroizing<Vec<u8>>> {
     base64::decode(&url_safe).map(Zeroizing::new)
 }
 
-/// Why a text is not a key ring. No message contains any part of a secret.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum KeyRingError {
-    /// There is no key at all.
-    Empty,
-    /// An entry has no `kid:` in front; positions count from 1.
-    MissingKeyId {
-        /// The entry's place in the list, from 1.
-        position: usize,
-    },
-    /// A key id is empty, longer than 64 bytes or has characters outside `A-Z a-z 0-9 . _ -`.
-    InvalidKeyId {
-        /// The entry's place in the list, from 1.
-        position: usize,
-    },
-    /// What follows `kid:` is not base64.
-    InvalidBase64 {
-        /// The entry's key id.
-        id: KeyId,
-    },
-    /// The decoded secret is shorter than [`MIN_KEY_BYTES`].
-    ShortKey {
-        /// The entry's key id.
-        id: KeyId,
-        /// The decoded length.
-        bytes: usize,
-    },
-    /// Two entries have one key id, so it would be unclear which verifies.
-    DuplicateKeyId {
-        /// The repeated key id.
-        id: KeyId,
-    },
-    /// More than 16 keys.
-    TooManyKeys,
-}
-
-impl fmt::Display for KeyRingError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const FORM: &str = "expected `kid:base64`, one a line, the signing key first";
-        match self {
-            Self::Empty => write!(f, "no key: {FORM}"),
-            Self::MissingKeyId { position } => {
-                write!(f, "key {position} has no key id: {FORM}")
-            }
-            Self::InvalidKeyId { position } => write!(
-                f,
-                "key {position} has an invalid key id: expected 1 to {MAX_KEY_ID_BYTES} \
-                 characters of A-Z a-z 0-9 . _ -"
-            ),
-            Self::InvalidBase64 { id } => {
-                write!(f, "key `{id}` is not base64: {FORM}")
-            }
-            Self::ShortKey { id, bytes } => write!(
-                f,
-                "key `{id}` has {bytes} bytes: expected {MIN_KEY_BYTES} or more \
-                 (`gatepost keygen` makes one)"
-            ),
-            Self::DuplicateKeyId { id } => {
-                write!(f, "key id `{id}` is repeated: each key needs its own")
-            }
-            Self::TooManyKeys => write!(f, "more than {MAX_KEYS} keys: remove retired ones"),
-        }
-    }
-}
-
-impl core::error::Error for KeyRingError {}
-
 impl From<KeyId> for String {
     fn from(id: KeyId) -> Self {
         id.as_str().to_owned()
@@ -436,164 +267,4 @@ impl From<KeyId> for String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use alloc::format;
-    use alloc::string::ToString;
-    use proptest::prelude::*;
-
-    const A: &str = "a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=";
-    const B: &str = "b:YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXoxMjM0NTY";
-
-    proptest! {
-        #[test]
-        fn a_secret_is_decoded_as_a_library_does(
-            bytes in prop::collection::vec(any::<u8>(), 0..9),
-            of_urls: bool,
-            end in "[=]{0,3}|[-_+/A=]{0,4}",
-        ) {
-            use ::base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-            use ::base64::{Engine as _, alphabet};
-
-            let form = GeneralPurposeConfig::new()
-                .with_encode_padding(false)
-                .with_decode_padding_mode(DecodePaddingMode::Indifferent);
-            let [standard, url_safe] = [&alphabet::STANDARD, &alphabet::URL_SAFE]
-                .map(|alphabet| GeneralPurpose::new(alphabet, form));
-            let text = if of_urls { &url_safe } else { &standard }.encode(&bytes) + &end;
-            let is_url_safe = text.bytes().any(|byte| matches!(byte, b'-' | b'_'));
-            let library = if is_url_safe { url_safe } else { standard };
-            let decoded = decode_secret(&text).map(|secret| secret.to_vec());
-            prop_assert_eq!(decoded, library.decode(&text).ok(), "{}", text);
-        }
-    }
-
-    #[test]
-    fn a_ring_keeps_its_order_and_accepts_comments_commas_and_line_endings() {
-        for text in [
-            format!("{A}\n{B}\n"),
-            format!("# new\r\n {A} \r\n\r\n{B}"),
-            format!("{A},{B}"),
-        ] {
-            let ring = KeyRing::parse(&text).expect(&text);
-            assert_eq!(
-                ring.key_ids().map(KeyId::as_str).collect::<Vec<_>>(),
-                ["a", "b"],
-                "{text}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_wrong_ring_is_refused_with_the_reason() {
-        let short = format!("s:{}", base64::encode(&[7; 31]));
-        let cases: [(&str, KeyRingError); 7] = [
-            ("", KeyRingError::Empty),
-            ("\n# only a comment\n", KeyRingError::Empty),
-            (
-                "QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=",
-                KeyRingError::MissingKeyId { position: 1 },
-            ),
-            ("a b:AAAA", KeyRingError::InvalidKeyId { position: 1 }),
-            (
-                "a:not*base64",
-                KeyRingError::InvalidBase64 {
-                    id: KeyId("a".into()),
-                },
-            ),
-            (
-                &short,
-                KeyRingError::ShortKey {
-                    id: KeyId("s".into()),
-                    bytes: 31,
-                },
-            ),
-            (
-                &format!("{A}\n{A}"),
-                KeyRingError::DuplicateKeyId {
-                    id: KeyId("a".into()),
-                },
-            ),
-        ];
-        for (text, expected) in cases {
-            assert_eq!(KeyRing::parse(text).err(), Some(expected), "{text}");
-        }
-    }
-
-    #[test]
-    fn no_error_or_debug_output_shows_a_secret() {
-        let secret = "c2hvcnQtc2VjcmV0";
-        let error = KeyRing::parse(&format!("k:{secret}")).expect_err("short");
-        assert!(!error.to_string().contains(secret) && !format!("{error:?}").contains(secret));
-        let ring = KeyRing::parse(A).expect("ring");
-        assert_eq!(format!("{ring:?}"), r#"["a"]"#);
-        assert_eq!(
-            format!("{:?}", ring.derive(Purpose::Flow)),
-            "DerivedKeys { signing: DerivedKey(a, redacted), others: [] }"
-        );
-    }
-
-    /// Row A10: without the keys a client cannot say a word that opens a router.
-    #[test]
-    fn every_key_and_application_has_its_own_word_for_allowed() {
-        let ring = KeyRing::parse(&format!("{A}\n{B}")).expect("ring");
-        let word = |name: &str| ring.verdicts(&Audience::new(name).expect("a name"));
-        let mut words: Vec<String> = ["wiki", "wik", "files"]
-            .into_iter()
-            .flat_map(word)
-            .collect();
-        assert!(words.iter().all(|word| word.len() == 22), "{words:?}");
-        // Part of the format: routers have it in their rules.
-        assert_eq!(words[0], "xp0El6QSAkO_2ZccmXn_AA");
-        words.sort_unstable();
-        words.dedup();
-        assert_eq!(words.len(), 6);
-    }
-
-    #[test]
-    fn every_purpose_and_secret_has_its_own_key() {
-        let ring = KeyRing::parse(&format!("{A}\n{B}")).expect("ring");
-        let mut keys: Vec<[u8; 32]> = [
-            Purpose::Session,
-            Purpose::Flow,
-            Purpose::Store,
-            Purpose::Operator,
-        ]
-        .into_iter()
-        .flat_map(|purpose| ring.derive(purpose).iter().cloned().collect::<Vec<_>>())
-        .map(|key| *key.expose_bytes())
-        .collect();
-        keys.sort_unstable();
-        keys.dedup();
-        assert_eq!(keys.len(), 8);
-    }
-
-    #[test]
-    fn keys_are_those_of_any_hkdf() {
-        let ring = KeyRing::parse(&format!("{A}\n{B}")).expect("ring");
-        for purpose in [
-            Purpose::Session,
-            Purpose::Flow,
-            Purpose::Store,
-            Purpose::Operator,
-        ] {
-            let derived = ring.derive(purpose);
-            for (secret, key) in ring.secrets().zip(derived.iter()) {
-                let mut expected = [0; MAC_BYTES];
-                hkdf::Hkdf::<sha2::Sha256>::new(None, &secret.bytes)
-                    .expand(purpose.info(), &mut expected)
-                    .expect("one block");
-                assert_eq!(key.expose_bytes(), &expected, "{purpose:?} of {}", key.id());
-            }
-        }
-    }
-
-    #[test]
-    fn another_key_signs_and_every_key_is_kept() {
-        let ring = KeyRing::parse(&format!("{A}\n{B}")).expect("ring");
-        let other = ring.signing_with(&KeyId("b".into())).expect("a key");
-        let ids: Vec<&str> = other.key_ids().map(KeyId::as_str).collect();
-        assert_eq!(ids, ["b", "a"]);
-        assert!(ring.signing_with(&KeyId("c".into())).is_none());
-    }
-}
+mod tests;

@@ -16,7 +16,8 @@
 //! ```
 //! use gatepost_session::{Audience, KeyRing, NumericDate, Verifier};
 //!
-//! let ring = KeyRing::parse("2026a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=")?;
+//! // A program parses a key of its own, with `KeyRing::parse`.
+//! let ring = KeyRing::parse_published("2026a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=")?;
 //! let verifier = Verifier::new(&ring, Audience::new("wiki")?);
 //! assert!(verifier.authenticate(b"made.up.cookie").is_err());
 //! # Ok::<(), Box<dyn core::error::Error>>(())
@@ -49,9 +50,7 @@ pub use gatepost_scan::{
     TextList, TextListIter, begins_otherwise, constant_time, plain_path, sum, visible_without,
 };
 pub use json::{JsonReader, Piece};
-pub use keyring::{
-    DerivedKey, DerivedKeys, KeyId, KeyRing, KeyRingError, MIN_KEY_BYTES, PublishedKey, Purpose,
-};
+pub use keyring::{DerivedKey, DerivedKeys, KeyId, KeyRing, KeyRingError, MIN_KEY_BYTES, Purpose};
 pub use mac::Mac;
 pub use verify::{
     Authentic, CLOCK_SKEW_SECONDS, Current, MAX_TOKEN_BYTES, OpenError, Verifier, WindowError,

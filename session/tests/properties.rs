@@ -9,7 +9,7 @@ use gatepost_signing::{CookieAttributes, CrossSite, Signer};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-const KEY: &str = "2026a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=";
+const KEY: &str = "2026a:Zm9yLXRoZS10ZXN0cy1vZi1nYXRlcG9zdC1hbG9uZTE=";
 
 prop_compose! {
     fn claims()(

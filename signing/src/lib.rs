@@ -14,7 +14,8 @@
 //! use gatepost_session::{Audience, Claims, KeyRing, NumericDate, SessionId, Verifier};
 //! use gatepost_signing::Signer;
 //!
-//! let ring = KeyRing::parse("2026a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=")?;
+//! // A program parses a key of its own, with `KeyRing::parse`.
+//! let ring = KeyRing::parse_published("2026a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=")?;
 //! let now = NumericDate::from_seconds(1_800_000_000);
 //! let claims: Claims = serde_json::from_value(serde_json::json!({
 //!     "iss": "https://id.example.com",

@@ -33,7 +33,7 @@ mod row;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-const KEY: &str = "a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=";
+const KEY: &str = "a:Zm9yLXRoZS10ZXN0cy1vZi1nYXRlcG9zdC1hbG9uZTE=";
 const ISSUER: &str = "https://id.example.com";
 const DAY: u64 = 24 * 3_600;
 

@@ -23,7 +23,8 @@
 //! use gatepost_store::{Recovery, SessionRecord, StoreSettings};
 //!
 //! let clock = Clock::system();
-//! let ring = KeyRing::from_entries(["a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE="])?;
+//! // A program parses a key of its own, with `KeyRing::parse`.
+//! let ring = KeyRing::parse_published("a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=")?;
 //! let settings = StoreSettings::Memory { max_sessions: 1_000 };
 //! let recovery = Recovery { clock: clock.clone(), lifetime: 24 * 3_600 };
 //! let store = gatepost_store::open(&settings, &ring, recovery)?;

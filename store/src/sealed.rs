@@ -182,7 +182,7 @@ mod tests {
     /// Earlier releases read versions 1 and 2, and would renew such a session without a proof.
     #[test]
     fn a_bound_session_is_of_a_version_that_earlier_releases_do_not_read() {
-        let ring = KeyRing::from_entries(["a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE="]);
+        let ring = KeyRing::from_entries(["a:Zm9yLXRoZS10ZXN0cy1vZi1nYXRlcG9zdC1hbG9uZTE="]);
         let keys = SealingKeys::new(&ring.expect("a ring"), Purpose::Store);
         let device = |bound| Device {
             key: DeviceKey::Es256 {

@@ -224,7 +224,7 @@ mod tests {
     use super::*;
 
     const CONFIG: &str = "
-keys: ['a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=']
+keys: ['a:Zm9yLXRoZS10ZXN0cy1vZi1nYXRlcG9zdC1hbG9uZTE=']
 providers: [{name: main, issuer: 'https://id.example.com', clientId: g, clientSecret: hush}]
 traefik: {outpostUrl: 'http://outpost:9000', plugin: gatepost, pluginKeysFile: /keys/k, tls: true}
 applications:
@@ -397,7 +397,7 @@ applications:
     #[test]
     fn headers_for_tokens_are_those_of_the_outpost_in_every_export() {
         let text = "
-keys: ['a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=']
+keys: ['a:Zm9yLXRoZS10ZXN0cy1vZi1nYXRlcG9zdC1hbG9uZTE=']
 providers: [{name: main, issuer: 'https://id.example.com', clientId: g}]
 applications:
   - name: wiki
@@ -462,7 +462,7 @@ applications:
     #[test]
     fn routes_have_tls_where_browsers_reach_the_application_by_https() {
         let text = "
-keys: ['a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=']
+keys: ['a:Zm9yLXRoZS10ZXN0cy1vZi1nYXRlcG9zdC1hbG9uZTE=']
 providers: [{name: main, issuer: 'https://id.example.com', clientId: g}]
 applications:
   - {name: wiki, externalUrl: 'https://wiki.example.com', upstream: 'http://wiki.apps.svc'}
@@ -503,7 +503,7 @@ applications:
     #[test]
     fn traefik_asks_the_outpost_about_machine_clients() {
         let text = "
-keys: ['a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=']
+keys: ['a:Zm9yLXRoZS10ZXN0cy1vZi1nYXRlcG9zdC1hbG9uZTE=']
 providers: [{name: main, issuer: 'https://id.example.com', clientId: g}]
 revokedFile: /run/gatepost/revoked
 applications:

@@ -36,7 +36,7 @@ fn without_key(example: &str) -> String {
         }
         lines.push(match line.strip_prefix("# keysFile:") {
             Some(file) => format!("keysFile:{}", file.split('#').next().unwrap_or_default()),
-            None => line.replace(" The outpost refuses this one, which everybody knows.", ""),
+            None => line.replace(" The outpost refuses this one, which is published.", ""),
         });
     }
     let lines: Vec<&str> = lines.iter().map(|line| line.trim_end()).collect();

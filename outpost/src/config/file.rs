@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use gatepost_policy::config::{Problem, Problems};
+use gatepost_policy::config::Problems;
 use serde_json::{Map, Value};
 use serde_saphyr::UserMessageFormatter;
 
@@ -23,7 +23,7 @@ impl Config {
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
         let Some(path) = path else {
-            return Self::parse("", variables)?.with_secret_keys(None);
+            return Self::parse("", variables);
         };
         let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
             path: path.to_path_buf(),
@@ -39,34 +39,7 @@ impl Config {
             error @ ConfigError::Unreadable { .. } => error,
         })?;
         config.files.push(path.to_path_buf());
-        config.with_secret_keys(Some((path, &text)))
-    }
-
-    /// Refuses keys that Gatepost's documentation shows. What only reads a configuration, as tests
-    /// and examples do, takes them.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError::Invalid`] with the key.
-    pub(crate) fn with_secret_keys(self, file: Option<(&Path, &str)>) -> Result<Self, ConfigError> {
-        let Err(error) = self.keys.check_unpublished() else {
-            return Ok(self);
-        };
-        let path = match self.keys_file {
-            Some(_) => "keysFile",
-            None => "keys",
-        };
-        let findings = vec![Finding {
-            problem: Problem {
-                path: path.to_owned(),
-                message: error.to_string(),
-            },
-            location: None,
-        }];
-        Err(ConfigError::Invalid(match file {
-            Some((path, text)) => located(findings, path, text),
-            None => findings,
-        }))
+        Ok(config)
     }
 
     /// Reads YAML; `variables` of the environment override it.

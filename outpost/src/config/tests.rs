@@ -1,22 +1,14 @@
 use std::collections::BTreeSet;
 
-use super::reference;
 use super::*;
-use crate::origin::Mode;
-use crate::session_times::SessionTimes;
 use gatepost_oidc::ProviderSettings;
 
 mod advice;
 mod environment;
+mod example;
 mod pages;
 
-const EXAMPLE: &str = include_str!("../../../deploy/outpost/gatepost.yaml");
-/// Returns the paths of all keys.
-fn keys() -> impl Iterator<Item = &'static str> {
-    reference::keys().map(|key| key.path)
-}
-
-const KEY: &str = "k:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=";
+const KEY: &str = "k:Zm9yLXRoZS10ZXN0cy1vZi1nYXRlcG9zdC1hbG9uZTE=";
 
 fn variables(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     pairs
@@ -136,38 +128,9 @@ fn a_resource_is_at_the_application() {
 }
 
 #[test]
-fn the_commented_example_is_a_configuration() {
-    let config = Config::parse(EXAMPLE, []).expect("the example");
-    assert_eq!(
-        config.session,
-        SessionTimes {
-            token_age: 0,
-            window: 900,
-            renew_after: 300,
-            prove_after: 600,
-            refresh_after: 600,
-            grace: 86_400,
-            idle: 28_800,
-            lifetime: 86_400
-        }
-    );
-    let [wiki, intranet] = &config.applications[..] else {
-        panic!("two applications")
-    };
-    assert_eq!(wiki.cookie_name.as_str(), "__Host-gatepost");
-    assert_eq!(intranet.cookie_name.as_str(), "__Secure-gatepost");
-    assert!(matches!(&intranet.mode, Mode::Domain(domain) if domain.as_str() == "example.org"));
-    assert_eq!(
-        config.providers[0].scopes.len(),
-        2,
-        "`openid` is always asked for"
-    );
-}
-
-#[test]
 fn rules_that_decide_nothing_are_named() {
     let file = "
-keys: ['a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=']
+keys: ['a:Zm9yLXRoZS10ZXN0cy1vZi1nYXRlcG9zdC1hbG9uZTE=']
 providers: [{name: main, issuer: 'https://id.example.com', clientId: x}]
 applications:
   - name: wiki
@@ -185,77 +148,6 @@ applications:
     assert!(line(covered), "{error}");
     let claim = "rules[2].require.claims: `exp` has a key of its own";
     assert!(line(claim), "{error}");
-}
-
-#[test]
-fn the_example_names_every_key_and_its_defaults_are_right() {
-    for key in keys() {
-        let last = key
-            .trim_end_matches("{}")
-            .rsplit('.')
-            .next()
-            .expect("a word");
-        // The long forms of a rule are the reference's.
-        let long_rule =
-            key.contains("require.") && !key.ends_with("groups") && !key.ends_with("deviceBound");
-        assert!(
-            long_rule || EXAMPLE.contains(&format!("{last}:")) || EXAMPLE.contains(last),
-            "{key}"
-        );
-    }
-    let uncommented: String = EXAMPLE
-        .lines()
-        .map(|line| match line.trim_start().strip_prefix("# ") {
-            // Examples of other ways stay commented out.
-            Some(rest) if rest.contains(':') && is_setting(rest) => {
-                let indent = line.len() - line.trim_start().len();
-                format!("{}{rest}\n", " ".repeat(indent))
-            }
-            _ => format!("{line}\n"),
-        })
-        .collect();
-    let with_defaults = Config::parse(&uncommented, []).expect("the defaults are accepted");
-    let plain = Config::parse(EXAMPLE, []).expect("the example");
-    assert_eq!(with_defaults.log, plain.log);
-    assert_eq!(with_defaults.store, plain.store);
-    assert_eq!(
-        with_defaults.applications[0].prefix,
-        plain.applications[0].prefix
-    );
-    assert_eq!(
-        with_defaults.applications[0].cookie_name,
-        plain.applications[0].cookie_name
-    );
-    assert_eq!(
-        with_defaults.providers[0].sign_out,
-        plain.providers[0].sign_out
-    );
-}
-
-/// Returns whether a commented line of the example is a key with its default.
-fn is_setting(text: &str) -> bool {
-    let Some((key, _)) = text.trim_start().split_once(':') else {
-        return false;
-    };
-    let file = matches!(
-        key,
-        "keysFile"
-            | "caFile"
-            | "providers"
-            | "clientAuthentication"
-            | "tls"
-            | "tracing"
-            | "logoFile"
-            | "templates"
-            // They need a file with keys.
-            | "assertionKeysFile"
-            | "assertion"
-            | "algorithm"
-            | "header"
-            | "claims"
-    );
-    let known = keys().any(|known| known.split(['.', '[', ']', '{']).any(|word| word == key));
-    known && !file
 }
 
 #[test]
@@ -317,7 +209,7 @@ colour: blue
 #[test]
 fn an_application_names_one_provider_or_several_with_different_names() {
     const KNOWN: &str = "
-keys: ['a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=']
+keys: ['a:Zm9yLXRoZS10ZXN0cy1vZi1nYXRlcG9zdC1hbG9uZTE=']
 providers:
   - {name: main, issuer: 'https://id.example.com', clientId: g, title: Example Ltd}
   - {name: partners, issuer: 'https://id.example.net', clientId: g}

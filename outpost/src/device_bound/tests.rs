@@ -15,8 +15,8 @@ fn keys(entries: &[&str]) -> SealingKeys {
 #[test]
 fn a_challenge_opens_for_its_application_occasion_time_and_keys_alone() {
     let [a, b] = [
-        "a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=",
-        "b:YkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=",
+        "a:Zm9yLXRoZS10ZXN0cy1vZi1nYXRlcG9zdC1hbG9uZTE=",
+        "b:Zm9yLXRoZS10ZXN0cy1vZi1nYXRlcG9zdC1hbG9uZTI=",
     ];
     let session = SessionId::from_random([7; 24]);
     let made = Challenge::make(&keys(&[a]), "wiki", Occasion::Refresh, &session, NOW);
@@ -53,8 +53,8 @@ fn a_challenge_opens_for_its_application_occasion_time_and_keys_alone() {
 #[test]
 fn a_name_is_opened_for_its_application_and_keys_alone() {
     let [a, b] = [
-        "a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=",
-        "b:YkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=",
+        "a:Zm9yLXRoZS10ZXN0cy1vZi1nYXRlcG9zdC1hbG9uZTE=",
+        "b:Zm9yLXRoZS10ZXN0cy1vZi1nYXRlcG9zdC1hbG9uZTI=",
     ];
     let session = SessionId::from_random([7; 24]);
     let name = SessionName::make(&keys(&[a]), "wiki", &session).expect("randomness");

@@ -128,7 +128,7 @@ mod tests {
         let yaml = format!(
             "
 {settings}
-keys: ['a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=']
+keys: ['a:Zm9yLXRoZS10ZXN0cy1vZi1nYXRlcG9zdC1hbG9uZTE=']
 providers: [{{name: main, issuer: 'https://id.example.com', clientId: g}}]
 applications:
   - {{name: wiki, externalUrl: 'https://wiki.example.com', upstream: 'http://wiki:8080'{machines}}}

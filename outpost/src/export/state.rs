@@ -160,7 +160,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
 
-    const KEY: &str = "a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=";
+    const KEY: &str = "a:Zm9yLXRoZS10ZXN0cy1vZi1nYXRlcG9zdC1hbG9uZTE=";
 
     fn files(applications: &Value) -> BTreeMap<String, Value> {
         let text = json!({

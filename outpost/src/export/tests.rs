@@ -134,7 +134,7 @@ pub(super) fn served(config: &Config) -> Value {
 #[test]
 fn traefik_removes_what_clients_may_not_say_wherever_it_asks_the_outpost() {
     let text = "
-keys: ['a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=']
+keys: ['a:Zm9yLXRoZS10ZXN0cy1vZi1nYXRlcG9zdC1hbG9uZTE=']
 providers: [{name: main, issuer: 'https://id.example.com', clientId: g}]
 traefik: {outpostUrl: 'http://outpost:9000'}
 applications:
@@ -166,7 +166,7 @@ applications:
 #[test]
 fn labels_for_an_https_upstream_name_a_transport_that_says_whose_certificate_it_is() {
     let text = "
-keys: ['a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=']
+keys: ['a:Zm9yLXRoZS10ZXN0cy1vZi1nYXRlcG9zdC1hbG9uZTE=']
 providers: [{name: main, issuer: 'https://id.example.com', clientId: g}]
 traefik: {outpostUrl: 'http://outpost:9000'}
 applications:

@@ -115,7 +115,7 @@ mod tests {
     const INTRODUCTION: Duration = Duration::from_secs(15);
 
     fn ring(ids: &[&str]) -> KeyRing {
-        let entry = |id: &&str| format!("{id}:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=");
+        let entry = |id: &&str| format!("{id}:Zm9yLXRoZS10ZXN0cy1vZi1nYXRlcG9zdC1hbG9uZTE=");
         let entries: Vec<String> = ids.iter().map(entry).collect();
         KeyRing::parse(&entries.join("\n")).expect("a ring")
     }

@@ -13,7 +13,7 @@ use crate::world::{KEY_A, World, configuration};
 
 const START: &str = "https://app.example.com/akprox/start";
 const SESSION: &str = "https://app.example.com/akprox/session";
-const KEY_B: &str = "b:YkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=";
+const KEY_B: &str = "b:Zm9yLXRoZS10ZXN0cy1vZi1nYXRlcG9zdC1hbG9uZTI=";
 
 #[tokio::test]
 async fn a_live_session_is_renewed_without_the_provider() {

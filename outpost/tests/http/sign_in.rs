@@ -399,7 +399,7 @@ async fn a_loop_ends_on_a_page_that_says_what_is_wrong() {
     // It is another outpost's, with other keys.
     let mut browser = world.browser();
     browser.sign_in(&start).await.expect(302);
-    let other = "b:YkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=";
+    let other = "b:Zm9yLXRoZS10ZXN0cy1vZi1nYXRlcG9zdC1hbG9uZTI=";
     let yaml = crate::world::configuration(&world.provider, other, "");
     let config = gatepost::config::Config::parse(&yaml, []).expect("a configuration");
     world.outpost.reconfigure(&config).expect("deployed");

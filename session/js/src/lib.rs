@@ -31,7 +31,7 @@ pub struct CookieReader {
 impl CookieReader {
     /// Creates a reader for cookies called `cookie_name`, made for `audience` by a holder of one of
     /// the `keys` (text as in a keys file), and of this issuer where one is given. `clock_skew` is
-    /// in seconds.
+    /// in seconds. With `published_keys`, the keys are those of `testdata/cookies.json`.
     ///
     /// # Errors
     ///
@@ -43,8 +43,13 @@ impl CookieReader {
         issuer: Option<String>,
         cookie_name: &str,
         clock_skew: Option<u32>,
+        published_keys: bool,
     ) -> Result<CookieReader, OptionError> {
-        let ring = KeyRing::parse(keys)?;
+        let ring = if published_keys {
+            KeyRing::parse_published(keys)?
+        } else {
+            KeyRing::parse(keys)?
+        };
         let mut verifier = Verifier::new(&ring, Audience::new(audience)?);
         if let Some(issuer) = issuer {
             verifier = verifier.with_issuer(&issuer);
@@ -203,6 +208,7 @@ mod tests {
                 case["issuer"].as_str().map(str::to_owned),
                 case["cookieName"].as_str().unwrap(),
                 None,
+                true,
             )
             .unwrap();
             let cookies = texts(&case["cookies"]).join(";");
@@ -218,6 +224,23 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_the_documentation_shows_verifies_nothing_unless_asked_for() {
+        let vectors: Value = serde_json::from_str(VECTORS).unwrap();
+        let shown = vectors["keys"][0].as_str().unwrap();
+        let own = "own:Zm9yLXRoZS10ZXN0cy1vZi1nYXRlcG9zdC1hbG9uZTE=";
+        for (keys, published_keys, is_taken) in [
+            (own, false, true),
+            (shown, false, false),
+            (&format!("{own}\n{shown}"), false, false),
+            (shown, true, true),
+            (own, true, false),
+        ] {
+            let reader = CookieReader::new(keys, "wiki", None, "gatepost", None, published_keys);
+            assert_eq!(reader.is_ok(), is_taken, "{keys} {published_keys}");
+        }
+    }
+
+    #[test]
     fn an_invalid_time_is_no_session() {
         let vectors: Value = serde_json::from_str(VECTORS).unwrap();
         let valid = &vectors["cases"][0];
@@ -227,6 +250,7 @@ mod tests {
             None,
             "__Host-gatepost",
             Some(0),
+            true,
         )
         .unwrap();
         for (now, refused) in [

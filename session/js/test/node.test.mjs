@@ -39,7 +39,7 @@ function reasons(verifier) {
 test('keys are rotated and retired without a restart', (t) => {
   const { pass } = clock(t);
   const keysFile = fileFor(t, `${oldKey}\n`);
-  const verifier = createFileVerifier({ keysFile, audience: 'wiki' });
+  const verifier = createFileVerifier({ keysFile, audience: 'wiki', publishedKeys: true });
   assert.deepEqual(reasons(verifier), ['forged', 'ok']);
 
   writeFileSync(keysFile, `# rotated\n${newKey}\n${oldKey}\n`);
@@ -58,7 +58,7 @@ test('a file that turns unreadable or wrong leaves the keys in force, and is rep
   const problems = [];
   const onProblem = (problem) => problems.push(problem.message);
   const keysFile = fileFor(t, `${newKey}\n`);
-  const verifier = createFileVerifier({ keysFile, audience: 'wiki', onProblem });
+  const verifier = createFileVerifier({ keysFile, audience: 'wiki', publishedKeys: true, onProblem });
 
   writeFileSync(keysFile, 'a:c2hvcnQ=\n');
   pass(10);
@@ -80,7 +80,7 @@ test('a problem without a listener is a warning without a secret', (t) => {
   const { pass } = clock(t);
   const warn = t.mock.method(console, 'warn', () => {});
   const keysFile = fileFor(t, newKey);
-  const verifier = createFileVerifier({ keysFile, audience: 'wiki' });
+  const verifier = createFileVerifier({ keysFile, audience: 'wiki', publishedKeys: true });
   writeFileSync(keysFile, newKey.replace(':', ' '));
   pass(10);
   assert.deepEqual(reasons(verifier), ['ok', 'forged']);

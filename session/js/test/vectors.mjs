@@ -9,6 +9,7 @@ export function run(createVerifier, vectors) {
       audience: vector.audience,
       issuer: vector.issuer ?? undefined,
       cookieName: vector.cookieName,
+      publishedKeys: true,
     });
     return verifier.fromCookieHeader(vector.cookies, vector.now);
   });

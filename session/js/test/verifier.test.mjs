@@ -9,6 +9,8 @@ import { named, valid, vectors, wiki } from './world.mjs';
 
 const SECRET = vectors.keys[0].split(':')[1];
 
+const OWN_KEY = 'own:Zm9yLXRoZS10ZXN0cy1vZi1nYXRlcG9zdC1hbG9uZTE=';
+
 const wrongOptions = [
   ['nothing', undefined, /expected an object with options, got nothing/],
   ['keys in place of options', vectors.keys[0], /expected an object .* got a value of type string/],
@@ -25,6 +27,10 @@ const wrongOptions = [
   ['key without id', { keys: [SECRET] }, /^keys: key 1 has no key id/],
   ['key that is no base64', { keys: `a:!${SECRET}` }, /^keys: key `a` is not base64/],
   ['short key', { keys: 'a:c2hvcnQ=' }, /^keys: key `a` has 5 bytes: expected 32 or more/],
+  ['a published key', { publishedKeys: undefined }, /^keys: key `2026a` is published/],
+  ['a published key behind another', { keys: [OWN_KEY, vectors.keys[0]], publishedKeys: false }, /`2026a` is pub/],
+  ['a key of its own as published', { keys: [OWN_KEY] }, /^keys: key `own` is not published/],
+  ['publishedKeys as text', { publishedKeys: 'true' }, /^publishedKeys: expected true or false/],
   ['key id twice', { keys: [vectors.keys[0], vectors.keys[0]] }, /is repeated/],
   ['no audience', { audience: undefined }, /^audience: expected text, got nothing/],
   ['empty audience', { audience: '' }, /^audience: expected text, got an empty one/],
@@ -41,7 +47,7 @@ const wrongOptions = [
 for (const [name, options, message] of wrongOptions) {
   test(`options: ${name}`, () => {
     const plain = typeof options === 'object' && !Array.isArray(options);
-    const given = plain ? { keys: vectors.keys, audience: 'wiki', ...options } : options;
+    const given = plain ? { keys: vectors.keys, audience: 'wiki', publishedKeys: true, ...options } : options;
     assert.throws(
       () => createVerifier(given),
       (error) => {
@@ -53,6 +59,10 @@ for (const [name, options, message] of wrongOptions) {
     );
   });
 }
+
+test('a key of its own needs no other option', () => {
+  assert.equal(createVerifier({ keys: [OWN_KEY], audience: 'wiki' }).audience, 'wiki');
+});
 
 test('keys are accepted as a list and as the text of a file', () => {
   const file = `# newest first\r\n${vectors.keys[0]}\r\n\r\n${vectors.keys[1]}\r\n`;

@@ -24,7 +24,7 @@ export function named(name) {
 
 /** A verifier for the vectors. */
 export function wiki(options = {}) {
-  return createVerifier({ keys: vectors.keys, audience: 'wiki', ...options });
+  return createVerifier({ keys: vectors.keys, audience: 'wiki', publishedKeys: true, ...options });
 }
 
 /** As {@link wiki}, but with the clock at which the vectors are in force. */

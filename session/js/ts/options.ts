@@ -18,6 +18,11 @@ export interface VerifierOptions {
   readonly cookieName?: string | undefined;
   /** How far the issuing clock may be ahead, in whole seconds up to 300. Without this 30. */
   readonly clockSkew?: number | undefined;
+  /**
+   * For tests: `keys` are those of Gatepost's test vectors, with which anyone can sign, and no others
+   * are accepted. Without this they are refused.
+   */
+  readonly publishedKeys?: boolean | undefined;
 }
 
 /** An option that cannot be used. The message names it and never shows a secret. */
@@ -32,9 +37,10 @@ export interface CheckedOptions {
   readonly issuer: string | undefined;
   readonly cookieName: string;
   readonly clockSkew: number | undefined;
+  readonly publishedKeys: boolean;
 }
 
-const KNOWN = ['keys', 'audience', 'issuer', 'cookieName', 'clockSkew'];
+const KNOWN = ['keys', 'audience', 'issuer', 'cookieName', 'clockSkew', 'publishedKeys'];
 
 const DEFAULT_COOKIE_NAME = '__Host-gatepost';
 
@@ -53,13 +59,17 @@ export function checkOptions(options: VerifierOptions): CheckedOptions {
       throw new OptionsError(`${shown(name)}: unknown option: expected ${KNOWN.join(', ')}`);
     }
   }
-  const { keys, audience, issuer, cookieName, clockSkew } = given as Record<string, unknown>;
+  const { keys, audience, issuer, cookieName, clockSkew, publishedKeys } = given as Record<
+    string,
+    unknown
+  >;
   return {
     keys: checkKeys(keys),
     audience: checkText('audience', audience),
     issuer: issuer === undefined ? undefined : checkText('issuer', issuer),
     cookieName: cookieName === undefined ? DEFAULT_COOKIE_NAME : checkText('cookieName', cookieName),
     clockSkew: clockSkew === undefined ? undefined : checkClockSkew(clockSkew),
+    publishedKeys: publishedKeys === undefined ? false : checkFlag('publishedKeys', publishedKeys),
   };
 }
 
@@ -100,6 +110,13 @@ function checkClockSkew(value: unknown): number {
     throw new OptionsError(
       `clockSkew: expected a whole number of seconds from 0 to ${MAX_CLOCK_SKEW_SECONDS}`,
     );
+  }
+  return value;
+}
+
+function checkFlag(name: string, value: unknown): boolean {
+  if (typeof value !== 'boolean') {
+    throw new OptionsError(`${name}: expected true or false, got ${kind(value)}`);
   }
   return value;
 }

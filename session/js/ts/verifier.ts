@@ -32,10 +32,10 @@ const MAX_HEADER_LENGTH = 1 << 20;
  * @throws {OptionsError} when an option cannot be used
  */
 export function createVerifier(options: VerifierOptions): Verifier {
-  const { keys, audience, issuer, cookieName, clockSkew } = checkOptions(options);
+  const { keys, audience, issuer, cookieName, clockSkew, publishedKeys } = checkOptions(options);
   let reader: CookieReader;
   try {
-    reader = new CookieReader(keys, audience, issuer, cookieName, clockSkew);
+    reader = new CookieReader(keys, audience, issuer, cookieName, clockSkew, publishedKeys);
   } catch (problem) {
     throw new OptionsError(String(problem));
   }

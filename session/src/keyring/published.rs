@@ -1,8 +1,6 @@
-//! Keys that anybody can read in Gatepost's documentation, examples and test vectors.
+//! Keys that anyone can read in Gatepost's documentation, examples and test vectors.
 
-use core::fmt;
-
-use super::{KeyId, KeyRing};
+use super::{KeyRing, KeyRingError};
 
 /// The secrets that pages, examples and `testdata/cookies.json` show. `tests/published_keys.rs` looks
 /// for others there.
@@ -13,41 +11,37 @@ const PUBLISHED: [&[u8; 32]; 4] = [
     b"zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz",
 ];
 
-/// A key whose secret everybody can read, with which everybody can sign.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PublishedKey {
-    /// The key's id.
-    pub id: KeyId,
+/// The holders of a ring's secrets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Holder {
+    /// The operator alone.
+    Operator,
+    /// Every reader of Gatepost's documentation.
+    Readers,
 }
 
-impl fmt::Display for PublishedKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let id = &self.id;
-        write!(
-            f,
-            "key `{id}` is an example that everybody can read, and sign with: `gatepost keygen` makes \
-             one"
-        )
+impl Holder {
+    /// Returns who holds a secret, as far as this crate can know.
+    pub(super) fn of(secret: &[u8]) -> Self {
+        if PUBLISHED.iter().any(|known| secret == &known[..]) {
+            Self::Readers
+        } else {
+            Self::Operator
+        }
     }
 }
 
-impl core::error::Error for PublishedKey {}
-
 impl KeyRing {
-    /// Checks that no key of the ring is one that Gatepost's own documentation or test vectors show.
+    /// Parses a ring of keys that Gatepost's documentation and test vectors show, in the form of
+    /// [`Self::parse`], and takes no others: for vectors, examples and tests.
     ///
-    /// The ring itself takes them, for those examples and vectors. What serves users calls this.
+    /// A program that calls this by mistake runs with no operator's key.
     ///
     /// # Errors
     ///
-    /// Names the first such key.
-    pub fn check_unpublished(&self) -> Result<(), PublishedKey> {
-        for secret in self.secrets() {
-            if PUBLISHED.iter().any(|known| secret.bytes[..] == known[..]) {
-                let id = secret.id.clone();
-                return Err(PublishedKey { id });
-            }
-        }
-        Ok(())
+    /// [`KeyRingError::UnpublishedKey`] for a key that is not shown there, and the errors of
+    /// [`Self::parse`].
+    pub fn parse_published(text: &str) -> Result<Self, KeyRingError> {
+        Self::parse_of(text, Holder::Readers)
     }
 }

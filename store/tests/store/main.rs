@@ -22,8 +22,8 @@ use gatepost_store::{EndRequest, Recovery, Revocation, SessionRecord, SessionSel
 use self::fixture::Fixture;
 
 const KEYS: [&str; 2] = [
-    "a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=",
-    "b:YkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=",
+    "a:Zm9yLXRoZS10ZXN0cy1vZi1nYXRlcG9zdC1hbG9uZTE=",
+    "b:Zm9yLXRoZS10ZXN0cy1vZi1nYXRlcG9zdC1hbG9uZTI=",
 ];
 
 /// Where the time of the tests begins: in the future, since Redis expires keys by its own clock.

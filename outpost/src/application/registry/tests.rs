@@ -3,7 +3,7 @@ use crate::config::Config;
 use crate::runtime::Snapshot;
 
 const BASE: &str = "
-keys: ['a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=']
+keys: ['a:Zm9yLXRoZS10ZXN0cy1vZi1nYXRlcG9zdC1hbG9uZTE=']
 providers: [{name: main, issuer: 'https://id.example.com', clientId: g}]
 applications:
 ";

@@ -124,7 +124,7 @@ mod tests {
         };
         let yaml = format!(
             "
-keys: ['a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=']
+keys: ['a:Zm9yLXRoZS10ZXN0cy1vZi1nYXRlcG9zdC1hbG9uZTE=']
 providers: [{{name: main, issuer: 'https://id.example.com', clientId: g}}]
 session: {{{session}}}
 applications: [{{name: wiki, {url}{application}}}]

@@ -6,7 +6,7 @@ use crate::export::tests::served;
 use gatepost_policy::config::{self, Fields, Problems};
 
 const BASE: &str = "
-keys: ['a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=']
+keys: ['a:Zm9yLXRoZS10ZXN0cy1vZi1nYXRlcG9zdC1hbG9uZTE=']
 providers: [{name: main, issuer: 'https://id.example.com', clientId: g, clientSecret: hush}]
 applications:
   - name: wiki
@@ -210,7 +210,7 @@ fn many_rules_are_one_text() {
     for (count, is_text) in [(1, false), (9, false), (10, true), (40, true)] {
         let rules: Value = (0..count).map(rule).collect();
         let config = json!({
-            "keys": ["a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE="],
+            "keys": ["a:Zm9yLXRoZS10ZXN0cy1vZi1nYXRlcG9zdC1hbG9uZTE="],
             "providers": [{"name": "main", "issuer": "https://id.example.com", "clientId": "g"}],
             "applications": [{
                 "name": "wiki", "externalUrl": "https://wiki.example.com",
@@ -268,7 +268,7 @@ fn the_plugin_has_every_key_that_means_the_same_there() {
         application[*key] = value.clone();
     }
     let text = json!({
-        "keys": ["a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE="],
+        "keys": ["a:Zm9yLXRoZS10ZXN0cy1vZi1nYXRlcG9zdC1hbG9uZTE="],
         "providers": [{"name": "main", "issuer": "https://id.example.com", "clientId": "g"}],
         "applications": [application],
         "traefik": {

@@ -192,7 +192,7 @@ impl Settings {
             text.insert("store".to_owned(), store);
         }
         let variables = self.gatepost.iter().cloned();
-        Config::parse_without_applications(&text.to_string(), variables)?.with_secret_keys(None)
+        Config::parse_without_applications(&text.to_string(), variables)
     }
 
     /// Returns the key of the outpost's own data: flows, and data at rest. All replicas have the

@@ -11,12 +11,14 @@ import { fromRequest, withSession } from '@gatepost/session/fetch';
 import { createFileVerifier } from '@gatepost/session/node';
 
 const verifier = createVerifier({
-  keys: ['2026a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE='],
+  keys: ['2026a:4jcXv1Wm…'],
   audience: 'wiki',
   issuer: process.env['ISSUER'],
 });
 createVerifier({ keys: 'text of a file', audience: 'wiki', cookieName: 'gatepost', clockSkew: 5 });
 createFileVerifier({ keysFile: '/etc/gatepost/keys/gatepost.keys', audience: 'wiki' });
+
+createVerifier({ keys: ['2026a:4jcXv1Wm…'], audience: 'wiki', publishedKeys: true });
 
 // @ts-expect-error an audience is needed
 createVerifier({ keys: '' });

@@ -363,7 +363,7 @@ fn the_plugins_rules_must_be_the_outposts_and_its_public_paths_among_them() {
     let policies = |of_wiki: &str| {
         let config = format!(
             "
-keys: ['a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=']
+keys: ['a:Zm9yLXRoZS10ZXN0cy1vZi1nYXRlcG9zdC1hbG9uZTE=']
 providers: [{{name: main, issuer: 'https://id.example.com', clientId: g}}]
 applications:
   - {{name: wiki, externalUrl: 'https://wiki.example.com', {of_wiki}}}
@@ -436,7 +436,7 @@ applications:
 #[test]
 fn the_plugins_headers_for_tokens_must_be_the_outposts() {
     let config = "
-keys: ['a:QkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGE=']
+keys: ['a:Zm9yLXRoZS10ZXN0cy1vZi1nYXRlcG9zdC1hbG9uZTE=']
 providers: [{name: main, issuer: 'https://id.example.com', clientId: g}]
 applications:
   - {name: board, externalUrl: 'https://board.example.com',
