@@ -74,8 +74,8 @@ pub(crate) struct PendingSignIn {
     pub step_up: Option<SteppingUp>,
     /// How often the sign-in was restarted before, without the user.
     pub restarts: u8,
-    /// How long ago it began, in seconds.
-    pub age: u64,
+    /// When the browser was sent to the provider.
+    pub began: NumericDate,
 }
 
 /// A signed-in user who is to authenticate again. What the application's rules ask for is looked up
@@ -121,12 +121,13 @@ impl AskedRequest {
 }
 
 impl PendingSignIn {
-    /// Returns what to keep of an authorization request until its callback. `session` is the one
-    /// that is renewed, without a page of the provider.
+    /// Returns what to keep of an authorization request, made now, until its callback. `session` is the
+    /// one that is renewed, without a page of the provider.
     pub(crate) fn new(
         request: AuthorizationRequest,
         note: Note,
         session: Option<&SessionId>,
+        now: NumericDate,
     ) -> Self {
         let AuthorizationRequest {
             url: _,
@@ -148,7 +149,7 @@ impl PendingSignIn {
             session: session.cloned(),
             step_up: None,
             restarts,
-            age: 0,
+            began: now,
         }
     }
 }
@@ -324,12 +325,7 @@ impl<'a> FlowCookies<'a> {
     /// many.
     ///
     /// `None` when the operating system has no randomness or the flow does not fit a cookie.
-    pub(crate) fn begin(
-        &self,
-        provider: &Provider,
-        flow: &PendingSignIn,
-        now: NumericDate,
-    ) -> Option<Vec<String>> {
+    pub(crate) fn begin(&self, provider: &Provider, flow: &PendingSignIn) -> Option<Vec<String>> {
         let id = id_of(flow.state.secret());
         let name = self.name(&id);
         let sealed = Sealed {
@@ -347,7 +343,7 @@ impl<'a> FlowCookies<'a> {
             session: flow.session.as_ref().map(|id| id.as_str().to_owned()),
             step_up: flow.step_up.as_ref().map(SealedStepUp::of),
             restarts: flow.restarts,
-            exp: now.plus_seconds(LIFETIME_SECONDS.into()),
+            exp: flow.began.plus_seconds(LIFETIME_SECONDS.into()),
         };
         let value = self
             .keys
@@ -357,7 +353,7 @@ impl<'a> FlowCookies<'a> {
         }
         let mut lines = self.setting(&id, &value);
         let size = name.len() + value.len();
-        for id in self.surplus(size, now) {
+        for id in self.surplus(size, flow.began) {
             lines.extend(self.removal(id));
         }
         Some(lines)
@@ -397,6 +393,10 @@ impl<'a> FlowCookies<'a> {
             Some(step_up) => Some(step_up.open(self.application)?),
             None => None,
         };
+        let began = sealed
+            .exp
+            .as_seconds()
+            .saturating_sub(LIFETIME_SECONDS.into());
         let pending = PendingSignIn {
             state: CsrfToken::new(sealed.state),
             nonce: Nonce::new(sealed.nonce),
@@ -406,7 +406,7 @@ impl<'a> FlowCookies<'a> {
             session: sealed.session.as_deref().and_then(SessionId::parse),
             step_up,
             restarts: sealed.restarts,
-            age: u64::from(LIFETIME_SECONDS).saturating_sub(sealed.exp.seconds_since(now)),
+            began: NumericDate::from_seconds(began),
         };
         Some((provider, pending))
     }

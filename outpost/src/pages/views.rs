@@ -80,7 +80,7 @@ failure_codes! {
     /// A user has authenticated again, and the provider says less than what a rule asks for.
     StepUp = "step_up_failed",
     /// Another user has authenticated than the one who is signed in.
-    OtherUser = "step_up_other_user",
+    OtherUser = "other_user",
     /// The browser may be binding the session to its device at this moment.
     Binding = "device_binding",
     /// The logout token is invalid (OpenID Connect Back-Channel Logout 1.0 §2.8 names this code).

@@ -92,11 +92,11 @@ impl Revoker {
     pub async fn concern(
         &self,
         record: &SessionRecord,
-        begun: Mark,
+        since: Mark,
     ) -> Result<bool, StoreUnavailable> {
         self.look().await?;
         let is_named = self.revocations.session_revoked_until(&record.id).is_some();
-        Ok(is_named || self.is_over(record) || self.recent.concern(record, begun))
+        Ok(is_named || self.is_over(record) || self.recent.concern(record, since))
     }
 
     /// Returns whether a session began before all sessions among which it is were revoked, and so

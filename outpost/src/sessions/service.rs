@@ -71,26 +71,26 @@ impl Sessions {
     }
 
     /// Issues a session for a user whom the provider has just signed in, if the application's rule
-    /// admits the user. The sessions that the browser had before end either way. `begun` marks
-    /// where the exchange of the code began in the order of revocations.
+    /// admits the user. The sessions that the browser had before end either way.
+    /// `revocations` marks those that were known when the exchange of the code began.
     ///
     /// # Errors
     ///
     /// [`IssueError`], and then there is no session; [`IssueError::Revoked`] when it was revoked
-    /// since `begun`.
+    /// since then.
     pub async fn issue(
         &self,
         times: &SessionTimes,
         application: &Application,
         signed_in: SignedIn,
         replacing: &Candidates<'_>,
-        begun: Mark,
+        revocations: Mark,
     ) -> Result<Issued, IssueError> {
         let record = self.record(times, application, signed_in)?;
         let issued = issue_cookie(times, application, &record, record.created, replacing)?;
         if matches!(issued, Issued::Cookie(_)) {
             self.store.insert(record.clone()).await?;
-            let concerned = self.revoker.concern(&record, begun).await;
+            let concerned = self.revoker.concern(&record, revocations).await;
             // If that is unknown, the user gets no cookie either.
             if !matches!(concerned, Ok(false)) {
                 let own = SessionSelector::Id(record.id);

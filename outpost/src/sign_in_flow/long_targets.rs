@@ -30,20 +30,20 @@ struct Kept {
 }
 
 impl LongTargets {
-    /// Keeps the target of a flow that begins at `now`, if cookies do not.
-    pub(crate) fn keep(&self, flow: &PendingSignIn, application: &Application, now: NumericDate) {
+    /// Keeps the target of a flow that begins, if cookies do not.
+    pub(crate) fn keep(&self, flow: &PendingSignIn, application: &Application) {
         if flow.return_to.fits_cookies(application) {
             return;
         }
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.retain(|kept| now < kept.ends);
+        kept.retain(|kept| flow.began < kept.ends);
         if kept.len() >= CAPACITY {
             kept.pop_front();
         }
         kept.push_back(Kept {
             flow: id_of(flow.state.secret()),
             target: flow.return_to.as_str().to_owned(),
-            ends: now.plus_seconds(LIFETIME_SECONDS.into()),
+            ends: flow.began.plus_seconds(LIFETIME_SECONDS.into()),
         });
     }
 

@@ -15,7 +15,7 @@ fn pending(state: &str, target: &str, application: &Application) -> PendingSignI
         session: None,
         step_up: None,
         restarts: 0,
-        age: 0,
+        began: NOW,
     }
 }
 
@@ -44,9 +44,12 @@ impl Jar {
     /// Begins a flow, and returns the jar.
     fn begin(mut self, state: &str, name: &str, now: NumericDate) -> Self {
         let (application, keys) = (application(name), snapshot(&KEYS[..1]).flow_keys);
-        let flow = pending(state, "/a?b#c", &application);
+        let flow = PendingSignIn {
+            began: now,
+            ..pending(state, "/a?b#c", &application)
+        };
         let flows = FlowCookies::find(self.pairs(), &application, &keys);
-        let lines = flows.begin(application.providers().first(), &flow, now);
+        let lines = flows.begin(application.providers().first(), &flow);
         self.keep(lines.expect("sealed"));
         self
     }
@@ -144,7 +147,7 @@ fn a_step_up_comes_back_for_the_same_user_request_and_conditions() {
         };
         let mut jar = Jar::default();
         let flows = FlowCookies::find([], &wiki, &keys);
-        let lines = flows.begin(wiki.providers().first(), &flow, NOW);
+        let lines = flows.begin(wiki.providers().first(), &flow);
         jar.keep(lines.expect("sealed"));
         let flow = jar.take("state", "wiki", &KEYS, NOW).expect("a flow");
         assert_eq!(flow.step_up, Some(step_up));
@@ -174,7 +177,7 @@ fn a_step_up_fits_cookies_that_browsers_keep() {
         ..pending("state", &path(6_000), &wiki)
     };
     let flows = FlowCookies::find([], &wiki, &keys);
-    assert!(flows.begin(wiki.providers().first(), &flow, NOW).is_some());
+    assert!(flows.begin(wiki.providers().first(), &flow).is_some());
 }
 
 #[test]
@@ -183,7 +186,7 @@ fn the_cookie_is_confined_and_shows_nothing() {
     let begin = |application: &Application| {
         let flow = pending("state", "/secret-path", application);
         FlowCookies::find([], application, &keys)
-            .begin(application.providers().first(), &flow, NOW)
+            .begin(application.providers().first(), &flow)
             .expect("sealed")
     };
     let lines = begin(&wiki);
@@ -230,7 +233,7 @@ fn the_longest_target_fits_cookies_that_browsers_keep() {
         ..pending(&"s".repeat(43), &target, &application)
     };
     let lines = FlowCookies::find([], &application, &keys)
-        .begin(application.providers().first(), &long, NOW)
+        .begin(application.providers().first(), &long)
         .expect("sealed");
     for line in &lines {
         assert!(line.len() < 4_096, "{}", line.len());
@@ -302,6 +305,14 @@ fn a_note_opens_for_its_application_and_with_its_keys_alone() {
     assert!(long.len() < 200, "{long}");
     let home = Some(("https://app.example.com/".to_owned(), 2));
     assert_eq!(open(&long, "wiki", &keys), home);
+}
+
+#[test]
+fn a_flow_knows_when_it_began() {
+    let jar = Jar::default().begin("state", "wiki", NOW);
+    let later = NOW.plus_seconds(600);
+    let flow = jar.take("state", "wiki", &KEYS, later).expect("a flow");
+    assert_eq!(flow.began, NOW);
 }
 
 #[test]
@@ -441,7 +452,7 @@ fn a_flow_belongs_to_one_of_several_providers() {
     for provider in either.providers().iter() {
         let mut jar = Jar::default();
         let flow = pending("state", "/a", &either);
-        let lines = FlowCookies::find([], &either, &keys).begin(provider, &flow, NOW);
+        let lines = FlowCookies::find([], &either, &keys).begin(provider, &flow);
         jar.keep(lines.expect("sealed"));
         let flows = FlowCookies::find(jar.pairs(), &either, &keys);
         let (own, _) = flows.take("state", NOW).expect("a flow");

@@ -178,16 +178,15 @@ async fn authorize(
     };
     let authorization = provider.authorize(redirect_uri, options).await?;
     let url = authorization.url.clone();
+    let now = context.now();
+    let session = renewed.map(|record| &record.id);
     let pending = PendingSignIn {
         step_up,
-        ..PendingSignIn::new(authorization, note, renewed.map(|record| &record.id))
+        ..PendingSignIn::new(authorization, note, session, now)
     };
     let flows = FlowCookies::find(request.cookies(), application, keys);
-    context
-        .outpost
-        .long_targets
-        .keep(&pending, application, context.now());
-    let cookies = flows.begin(provider, &pending, context.now());
+    context.outpost.long_targets.keep(&pending, application);
+    let cookies = flows.begin(provider, &pending);
     let cookies = cookies.ok_or(Failure::FlowNotKept)?;
     Ok(Outcome::Redirect { to: url.into() }.with_cookies(cookies))
 }

@@ -308,27 +308,6 @@ pub(super) fn check(
     }
 }
 
-/// Returns whether the session that a browser has by now is to stay in the place of one by this sign-in,
-/// which began before it and would be weaker.
-///
-/// # Errors
-///
-/// [`Failure::Issue`] where no session could be made of the user.
-pub(super) fn is_to_stay(
-    context: Context<'_>,
-    application: &Application,
-    signed_in: &SignedIn,
-    live: &SessionRecord,
-) -> Result<bool, Failure> {
-    let (sessions, times) = (context.sessions(), context.times());
-    let policy = application.policy();
-    let new = sessions.preview(times, application, &signed_in.identity)?;
-    let new = new.claims_at_issue();
-    let before = sessions.as_if_fresh(times, application, live, false)?;
-    // A user whom no rule admits any more has no session.
-    Ok(policy.may_admit(new) && policy.is_weaker(new, before.claims_at_issue()))
-}
-
 /// What the application's own rules say.
 enum Rules<'p> {
     AskNothing,

@@ -4,11 +4,10 @@
 //! session, and have the user sign in, but it never extends the session. Only what the outpost
 //! itself sees at the provider does that.
 
+use super::Callback;
 use crate::application::{Application, ReturnTo};
-use crate::web::context::Context;
 use crate::web::failure::Failure;
 use crate::web::outcome::{Outcome, Reply};
-use crate::web::request::ForwardedRequest;
 use crate::web::sign_in::{self, Reason};
 use crate::web::urls::start_url;
 use gatepost_oidc::Provider;
@@ -18,14 +17,17 @@ use gatepost_store::SessionRecord;
 /// Answers a browser whose session could not be renewed silently. `renewed` is the session for which
 /// the flow began.
 pub(super) async fn answer_failure(
-    context: Context<'_>,
-    application: &Application,
-    provider: &Provider,
-    request: &ForwardedRequest<'_>,
+    callback: Callback<'_>,
     renewed: Option<&SessionId>,
     failure: Failure,
     return_to: ReturnTo,
 ) -> Reply {
+    let Callback {
+        context,
+        application,
+        provider,
+        request,
+    } = callback;
     let sessions = context.sessions();
     let candidates = request.session_candidates(&application.cookie().name);
     let Ok(cookie) = sessions.authenticate(application, &candidates) else {
@@ -62,16 +64,7 @@ pub(super) async fn answer_failure(
         // replaced when they have done so.
         Failure::ProviderRefused { code, .. } if needs_the_user(code) => Reason::SignIn,
         _ if is_the_providers(application, provider, &failure).await => {
-            return go_on(
-                context,
-                application,
-                provider,
-                request,
-                &record,
-                failure,
-                return_to,
-            )
-            .await;
+            return go_on(callback, &record, failure, return_to).await;
         }
         _ if sessions.is_current(&cookie) => {
             return sign_in::go_on_or_fail(context, application, request, &return_to, failure);
@@ -87,14 +80,17 @@ pub(super) async fn answer_failure(
 
 /// Lets a session go on for its grace, since its provider fails.
 async fn go_on(
-    context: Context<'_>,
-    application: &Application,
-    provider: &Provider,
-    request: &ForwardedRequest<'_>,
+    callback: Callback<'_>,
     record: &SessionRecord,
     failure: Failure,
     return_to: ReturnTo,
 ) -> Reply {
+    let Callback {
+        context,
+        application,
+        provider,
+        request,
+    } = callback;
     let grace = context
         .sessions()
         .revalidator()
