@@ -271,8 +271,9 @@ fn addresses_of(listeners: &[(TcpListener, Owner)]) -> String {
 async fn stop_when_asked(stopping: Stopping, mut stop: Asked) {
     asked(&mut stop).await;
     service_manager::stopping();
-    tracing::info!("stopping: requests under way are finished");
     stopping.ask();
+    // Who reads this knows that all are asked.
+    tracing::info!("stopping: requests under way are finished");
     asked(&mut stop).await;
     tracing::info!("stopping at once: requests under way end with the process");
 }

@@ -2,6 +2,7 @@
 
 use super::users::{alice, bob, user_of};
 use super::*;
+use crate::browser::answered;
 
 /// Begins a sign-in, whose user the provider describes so, and gives the URL that leads back.
 async fn begin(world: &World, browser: &mut Browser<'_>, path: &str, claims: Value) -> String {
@@ -32,7 +33,31 @@ async fn a_sign_in_that_began_before_takes_no_stronger_sessions_place() {
     }
 }
 
-/// The same where the other tab has stepped up the session of a third.
+/// A session from before did not suffice, or its user would not sign in now: the new one takes its place,
+/// however weak it is.
+#[tokio::test]
+async fn a_sign_in_that_began_after_takes_a_stronger_sessions_place() {
+    let world = World::with(RULES).await;
+    world.provider.issue_no_refresh_tokens();
+    let mut browser = world.browser();
+    says(&world, json!({"acr": "gold"}));
+    browser.sign_in(START).await.expect(302);
+    opens(&world, &browser, "/vault/x").await;
+    world.wait(700);
+    let silent = browser.load(START).await.expect(302);
+    let issuer = &world.provider.issuer;
+    let back = answered(silent.location(), "error=interaction_required", issuer);
+    let plain = browser.load(&back).await.expect(302);
+    world.provider.script().claims = Box::new(|claims| claims["acr"] = "silver".into());
+    let back = world.provider.authorize(plain.location());
+    let reply = browser.load(back.as_str()).await.expect(302);
+    assert!(reply.sets_session(), "{reply:?}");
+    let asked = Asked::fetch(HOST, "/vault/x").by(&browser);
+    let reply = asked.ask(&world, "auth/traefik").await;
+    assert_ne!(reply.status, 200, "{reply:?}");
+}
+
+/// The same where another tab has stepped up the session.
 #[tokio::test]
 async fn a_sign_in_that_began_before_takes_no_step_ups_place() {
     let world = World::with(RULES).await;
