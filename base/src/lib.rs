@@ -8,6 +8,7 @@
 //! - [`files`]: replaces a file atomically.
 //! - [`hex()`]: writes bytes in hexadecimal.
 //! - [`Quoted`]: text of a client or a provider in a message.
+//! - [`own_user()`]: the user who runs the process.
 //! - [`contained`]: limits a panic to the request that caused it.
 //!
 //! This crate knows neither OpenID Connect nor HTTP, stores or configuration.
@@ -18,6 +19,7 @@ mod device_key;
 pub mod files;
 mod hex;
 mod identity;
+mod process;
 mod quoted;
 mod seal;
 mod secret;
@@ -26,6 +28,7 @@ pub use clock::Clock;
 pub use device_key::{Device, DeviceKey};
 pub use hex::hex;
 pub use identity::Identity;
+pub use process::own_user;
 pub use quoted::{Quoted, QuotedList};
 pub use seal::SealingKeys;
 pub use secret::Secret;

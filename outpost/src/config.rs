@@ -18,7 +18,6 @@ mod settings;
 mod tests;
 
 pub use addresses::Addresses;
-pub(crate) use error::own_user;
 pub use error::{ConfigError, Finding};
 pub use health::health_addresses;
 pub use settings::{Config, Listen};

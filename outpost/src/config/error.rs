@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use gatepost_base::own_user;
 use gatepost_policy::config::Problem;
 
 /// A configuration that cannot be used. Displays one line for each problem.
@@ -68,18 +69,6 @@ impl fmt::Display for Mend<'_> {
             _ => Ok(()),
         }
     }
-}
-
-/// Returns the number of the user who runs this program.
-#[cfg(unix)]
-pub(crate) fn own_user() -> Option<u32> {
-    use std::os::unix::fs::MetadataExt as _;
-    std::fs::metadata("/proc/self").ok().map(|own| own.uid())
-}
-
-#[cfg(not(unix))]
-pub(crate) fn own_user() -> Option<u32> {
-    None
 }
 
 /// Where a mistake is, in the form of [`Finding`].

@@ -8,7 +8,6 @@ use std::io::{Error, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use super::report::{Report, Subject};
-use crate::config;
 
 /// Adds whether the user who runs this check can write the file, or make it.
 pub(super) fn check(path: &Path, report: &mut Report) {
@@ -42,7 +41,7 @@ pub(super) fn prefix(path: &Path, what: &Path) -> String {
 
 /// Names the user with whose rights this check tries.
 pub(super) fn own_user() -> String {
-    match config::own_user() {
+    match gatepost_base::own_user() {
         Some(user) => format!("user {user}, who runs this check"),
         None => "the user who runs this check".to_owned(),
     }
@@ -51,7 +50,7 @@ pub(super) fn own_user() -> String {
 /// Warns where root runs this check, and so can write what the outpost's user may not.
 pub(super) fn warn_of_root(path: &Path, subject: &Subject, report: &mut Report) {
     let shown = path.display();
-    if let (Some(0), Some(owner)) = (config::own_user(), owner(path))
+    if let (Some(0), Some(owner)) = (gatepost_base::own_user(), owner(path))
         && owner != 0
     {
         report.warning(
