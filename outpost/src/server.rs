@@ -17,7 +17,7 @@ use crate::config::{Addresses, Config};
 use crate::runtime::{Outpost, SetupError};
 use crate::service_manager::{self, Inherited};
 use crate::signals::{Asked, Signals};
-use crate::sources::authentik::Follower;
+use crate::sources::authentik::{AskingSignals, Follower};
 use crate::sources::files;
 use crate::telemetry::metrics::{InstallError, Metrics};
 use crate::{admin, web};
@@ -111,7 +111,11 @@ pub(crate) async fn serve(
             );
         }
         Source::Authentik(follower) => {
-            follower.start(&outpost, [signals.reload, signals.refresh]);
+            let signals = AskingSignals {
+                reload: signals.reload,
+                refresh: signals.refresh,
+            };
+            follower.start(&outpost, signals);
         }
     }
     tokio::spawn(keep_tidy(metrics.clone()));

@@ -18,9 +18,16 @@ pub(crate) fn reloading() {
 
 /// Says this of the process in one line, as `systemctl status` shows it; an empty text takes back what was
 /// said before.
-pub(crate) fn show(text: &str) {
+pub(crate) fn status(text: &str) {
     // A further line would be a message of its own.
-    notify(State::Shown(text.lines().next().unwrap_or_default()));
+    let mut lines = text.lines();
+    let first = lines.next().unwrap_or_default();
+    match lines.count() {
+        0 => notify(State::Status(first)),
+        more => notify(State::Status(&format!(
+            "{first} (and {more} more: see the log)"
+        ))),
+    }
 }
 
 /// Says that requests under way are finished, and no others are taken.
@@ -46,7 +53,7 @@ pub(crate) fn keep_watchdog() {
 /// A state of the process, for the service manager.
 #[derive(Clone, Copy, Debug)]
 enum State<'t> {
-    Shown(#[cfg_attr(not(unix), expect(dead_code))] &'t str),
+    Status(#[cfg_attr(not(unix), expect(dead_code))] &'t str),
     Ready,
     Reloading,
     Stopping,
@@ -59,7 +66,7 @@ enum State<'t> {
 fn notify(state: State<'_>) {
     use sd_notify::NotifyState;
     let outcome = match state {
-        State::Shown(text) => sd_notify::notify(&[NotifyState::Status(text)]),
+        State::Status(text) => sd_notify::notify(&[NotifyState::Status(text)]),
         State::Ready => sd_notify::notify(&[NotifyState::Ready]),
         // It accepts this state only with the time.
         State::Reloading => NotifyState::monotonic_usec_now()
@@ -69,7 +76,7 @@ fn notify(state: State<'_>) {
     };
     if let Err(error) = outcome {
         let state = match state {
-            State::Shown(_) => "shown",
+            State::Status(_) => "status",
             State::Ready => "ready",
             State::Reloading => "reloading",
             State::Stopping => "stopping",

@@ -171,7 +171,10 @@ fn the_service_manager_is_told_why_a_reload_changed_nothing() {
     heard(&started.manager, "READY=1");
     let file = started.folder.path().join("gatepost.yaml");
     let right = std::fs::read_to_string(&file).expect("a file");
-    let wrong = right.replace("externalUrl:", "external:") + "verySecret: 1\n";
+    let key = right.lines().find(|line| line.starts_with("keys:"));
+    let wrong = right
+        .replace("externalUrl:", "external:")
+        .replace(key.expect("keys"), "keys: [very-secret]");
     std::fs::write(&file, wrong).expect("written");
     started.outpost.signal("HUP");
     heard(&started.manager, "RELOADING=1");
@@ -179,6 +182,8 @@ fn the_service_manager_is_told_why_a_reload_changed_nothing() {
     let reason = "STATUS=the configuration before stays: ";
     assert!(shown.starts_with(reason), "{shown}");
     assert!(shown.contains("gatepost.yaml:"), "{shown}");
+    assert!(!shown.contains("very-secret"), "{shown}");
+    assert!(shown.contains(" more: see the log)"), "{shown}");
     assert_eq!(shown.trim_end().lines().count(), 1, "{shown}");
     heard(&started.manager, "READY=1");
     std::fs::write(&file, right).expect("written");

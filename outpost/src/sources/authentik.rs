@@ -22,4 +22,5 @@ mod token_headers;
 
 pub use configured::{StartError, ask};
 pub use follower::Follower;
+pub use reasons::AskingSignals;
 pub use settings::{Settings, SettingsError};

@@ -156,7 +156,7 @@ impl Watched {
         let problem = match loaded.unwrap_or_else(|panicked| Err(panicked.to_string())) {
             Ok(()) => {
                 if self.failed.take().is_some() {
-                    service_manager::show("");
+                    service_manager::status("");
                 }
                 return true;
             }
@@ -167,7 +167,7 @@ impl Watched {
             for line in problem.lines() {
                 tracing::error!(problem = line, "the configuration before stays");
             }
-            service_manager::show(&format!("the configuration before stays: {problem}"));
+            service_manager::status(&format!("the configuration before stays: {problem}"));
         }
         self.failed = Some(problem);
         false

@@ -13,13 +13,12 @@ use super::cache::Cache;
 use super::configured::{StartError, configured};
 use super::ending;
 use super::log_limit::LogLimit;
-use super::reasons::Reasons;
+use super::reasons::{AskingSignals, Reasons};
 use super::settings::Settings;
 use super::socket::{self, Listeners, Update};
 use crate::config::Config;
 use crate::runtime::{Outpost, Refresh};
 use crate::service_manager;
-use crate::signals::Asked;
 use gatepost_store::StoreKind;
 
 /// The pause between two attempts to reach authentik.
@@ -80,7 +79,7 @@ impl Follower {
     }
 
     /// Follows authentik in the background for as long as there is an outpost.
-    pub fn start(self, outpost: &Arc<Outpost>, signals: [Asked; 2]) {
+    pub fn start(self, outpost: &Arc<Outpost>, signals: AskingSignals) {
         if self.in_force.is_some() {
             tracing::info!("started with what authentik said last");
         }
@@ -104,7 +103,12 @@ impl Follower {
         self.last_problems = problems;
     }
 
-    async fn follow(mut self, outpost: Weak<Outpost>, refresh: Arc<Refresh>, signals: [Asked; 2]) {
+    async fn follow(
+        mut self,
+        outpost: Weak<Outpost>,
+        refresh: Arc<Refresh>,
+        signals: AskingSignals,
+    ) {
         let (ended, sessions) = mpsc::unbounded_channel();
         let (updates, update_receiver) = mpsc::channel(1);
         let listeners = Listeners { updates, ended };
@@ -153,7 +157,7 @@ impl Follower {
             };
             drop(alive);
             refresh.answered();
-            reasons.answered();
+            reasons.reload_ended();
             if reasons.next(Instant::now() + pause).await == Update::Soon {
                 tokio::time::sleep(spread()).await;
             }
@@ -200,7 +204,7 @@ impl Follower {
                 }
                 self.in_force = Some(snapshot);
                 if self.last_failure.take().is_some() {
-                    service_manager::show("");
+                    service_manager::status("");
                 }
                 true
             }
@@ -216,7 +220,7 @@ impl Follower {
         let failure = Some(error.to_string());
         if self.last_failure != failure {
             tracing::error!(%error, "the configuration before stays");
-            service_manager::show(&format!("the configuration before stays: {error}"));
+            service_manager::status(&format!("the configuration before stays: {error}"));
         }
         self.last_failure = failure;
     }

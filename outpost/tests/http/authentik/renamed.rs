@@ -1,7 +1,7 @@
 //! An application whose slug is changed in authentik, which is part of the issuer.
 
 use gatepost::signals;
-use gatepost::sources::authentik::Follower;
+use gatepost::sources::authentik::{AskingSignals, Follower};
 
 use super::*;
 use crate::world::until;
@@ -30,7 +30,10 @@ async fn a_user_signs_in_after_the_slug_was_changed() {
     let follower = Follower::new(settings(&host, &[])).expect("a follower");
     follower.start(
         &world.outpost,
-        [signals::Asked::never(), signals::Asked::never()],
+        AskingSignals {
+            reload: signals::Asked::never(),
+            refresh: signals::Asked::never(),
+        },
     );
     until("the follower's first configuration", async || {
         !Arc::ptr_eq(&first, &world.outpost.snapshot())
