@@ -117,7 +117,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     println!("\n{total} ({} s)", started.elapsed().as_secs());
     if total == Counts::default() {
-        bail!("no test has this name");
+        match filter {
+            Some(filter) => bail!("no test has `{filter}` in its name"),
+            None => bail!("no test ran"),
+        }
     }
     if let Some(most) = arguments.at_most_skipped
         && total.skipped > most
@@ -140,14 +143,13 @@ const MOST_RUN_ALONE: usize = 10;
 fn run_sections(sections: &[Section], filter: Option<&str>) -> Result<Counts> {
     let programs = Programs::prepare(sections)?;
     let mut total = Counts::default();
-    let (tests, checks): (Vec<Section>, Vec<Section>) = sections
+    let (in_lanes, first): (Vec<Section>, Vec<Section>) = sections
         .iter()
-        .partition(|section: &&Section| section.has_named_tests());
-    // These keep every core busy, for which tests that watch clocks would pay.
-    for check in checks {
-        total += run_section(check, filter, &programs, Output::live()).counts;
+        .partition(|section: &&Section| section.lane().is_some());
+    for section in first {
+        total += run_section(section, filter, &programs, Output::live()).counts;
     }
-    let lanes: Vec<&[Section]> = tests.chunk_by(|a, b| a.lane() == b.lane()).collect();
+    let lanes: Vec<&[Section]> = in_lanes.chunk_by(|a, b| a.lane() == b.lane()).collect();
     let output = if lanes.len() > 1 {
         Output::held_back
     } else {
