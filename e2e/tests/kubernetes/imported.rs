@@ -3,6 +3,7 @@
 
 pub(crate) mod annotations;
 pub(crate) mod errors;
+pub(crate) mod listeners;
 pub(crate) mod page;
 pub(crate) mod requests;
 pub(crate) mod upstreams;

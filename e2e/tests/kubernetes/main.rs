@@ -73,6 +73,7 @@ fn main() -> ExitCode {
         imported::TESTS,
         imported::annotations::TESTS,
         imported::errors::TESTS,
+        imported::listeners::TESTS,
         imported::page::TESTS,
         imported::requests::TESTS,
         imported::upstreams::TESTS,
