@@ -51,6 +51,8 @@ failure_codes! {
     ProviderRefused = "provider_refused",
     /// The provider cannot be reached.
     ProviderUnavailable = "provider_unavailable",
+    /// The applications are not known yet.
+    NotReady = "not_ready",
     /// The provider's answer is invalid.
     SignInFailed = "sign_in_failed",
     /// The session store cannot be reached.

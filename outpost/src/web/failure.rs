@@ -344,7 +344,7 @@ impl Failure {
             Self::NotServed {
                 why: NoApplication::NotKnownYet(_),
                 ..
-            } => FailureCode::ProviderUnavailable,
+            } => FailureCode::NotReady,
             Self::UntrustedPeer { .. }
             | Self::Forwarded(_)
             | Self::Contradicted(_)

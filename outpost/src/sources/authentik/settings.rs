@@ -12,7 +12,12 @@ use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use crate::config::{Config, ConfigError};
+use crate::trusted_proxies::TrustedProxies;
+pub use error::SettingsError;
+use error::kept;
 use gatepost_base::Secret;
+
+mod error;
 
 /// The peers whose forwarded headers authentik's outposts trust by default: those on this machine
 /// or in a private network, as containers are to each other.
@@ -42,46 +47,16 @@ pub struct Settings {
     gatepost: Vec<(String, String)>,
 }
 
-/// A variable that cannot be used.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SettingsError {
-    /// It is needed together with the other.
-    #[error("{missing}: missing, although {given} is set")]
-    Missing {
-        /// The missing variable.
-        missing: &'static str,
-        /// The variable that is set.
-        given: &'static str,
-    },
-    /// The file that it names cannot be read.
-    #[error("{variable}: cannot read {}: {reason}", path.display())]
-    Unreadable {
-        /// The variable.
-        variable: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        reason: String,
-    },
-    /// Its value is invalid.
-    #[error("{variable}: expected {accepted}")]
-    Wrong {
-        /// The variable.
-        variable: &'static str,
-        /// The accepted values.
-        accepted: &'static str,
-    },
-}
-
 const HOST: &str = "AUTHENTIK_HOST";
 const TOKEN: &str = "AUTHENTIK_TOKEN";
+const PROXIES: &str = "AUTHENTIK_LISTEN__TRUSTED_PROXY_CIDRS";
 
 impl Settings {
     /// Reads the environment; `None` where it does not speak of authentik.
     ///
     /// # Errors
     ///
-    /// [`SettingsError`] for the first variable that is wrong.
+    /// [`SettingsError`] for each variable that is wrong.
     pub fn read(
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Option<Self>, SettingsError> {
@@ -104,28 +79,70 @@ impl Settings {
         };
         let browser = "AUTHENTIK_HOST_BROWSER";
         let browser_host = environment.get(browser)?;
-        let cidrs = environment.get("AUTHENTIK_LISTEN__TRUSTED_PROXY_CIDRS")?;
-        let trusted = match &cidrs {
+        let cidrs = environment.get(PROXIES)?;
+        let trusted: Vec<String> = match &cidrs {
             Some(list) => list
                 .split(',')
                 .map(|entry| entry.trim().to_owned())
                 .collect(),
             None => TRUSTED.iter().map(|entry| (*entry).to_owned()).collect(),
         };
+        let mut wrong = Vec::new();
+        if TrustedProxies::parse(trusted.iter().map(String::as_str)).is_err() {
+            wrong.push(SettingsError::Wrong {
+                variable: PROXIES,
+                accepted: "networks or addresses with commas between, like `10.0.0.0/8`",
+            });
+        }
+        let host = kept(base_url(HOST, &host), &mut wrong);
+        let browser_host = browser_host.map(|url| base_url(browser, &url));
+        let browser_host = kept(browser_host.transpose(), &mut wrong);
+        let bearer = kept(bearer(&token), &mut wrong);
+        let insecure = kept(environment.flag("AUTHENTIK_INSECURE"), &mut wrong);
+        let mut listen = |name, port| kept(environment.addresses(name, port), &mut wrong);
+        let http = listen("AUTHENTIK_LISTEN__HTTP", 9000);
+        let https = listen("AUTHENTIK_LISTEN__HTTPS", 9443);
+        let metrics = listen("AUTHENTIK_LISTEN__METRICS", 9300);
+        let redis = kept(RedisSettings::read(&environment), &mut wrong);
+        let log_level = kept(environment.get("AUTHENTIK_LOG_LEVEL"), &mut wrong);
+        let (
+            Some(host),
+            Some(browser_host),
+            Some(bearer),
+            Some(insecure),
+            Some(http),
+            Some(https),
+            Some(metrics),
+            Some(redis),
+            Some(log_level),
+            [],
+        ) = (
+            host,
+            browser_host,
+            bearer,
+            insecure,
+            http,
+            https,
+            metrics,
+            redis,
+            log_level,
+            &*wrong,
+        )
+        else {
+            return Err(SettingsError::Several(wrong));
+        };
         Ok(Some(Self {
-            host: base_url(HOST, &host)?,
-            browser_host: browser_host
-                .map(|url| base_url(browser, &url))
-                .transpose()?,
-            bearer: bearer(&token)?,
+            host,
+            browser_host,
+            bearer,
             token: Secret::new(token),
-            insecure: environment.flag("AUTHENTIK_INSECURE")?,
-            http: environment.addresses("AUTHENTIK_LISTEN__HTTP", 9000)?,
-            https: environment.addresses("AUTHENTIK_LISTEN__HTTPS", 9443)?,
-            metrics: environment.addresses("AUTHENTIK_LISTEN__METRICS", 9300)?,
+            insecure,
+            http,
+            https,
+            metrics,
             trusted,
-            redis: RedisSettings::read(&environment)?,
-            log_level: match environment.get("AUTHENTIK_LOG_LEVEL")?.as_deref() {
+            redis,
+            log_level: match log_level.as_deref() {
                 Some("trace" | "debug") => "debug",
                 Some("warning" | "warn") => "warn",
                 Some("error" | "fatal" | "panic") => "error",
@@ -519,6 +536,17 @@ mod tests {
                 vec![BASIC[0], BASIC[1], ("AUTHENTIK_LISTEN__HTTPS", "localhost")],
                 "AUTHENTIK_LISTEN__HTTPS: expected an address and a port, like `0.0.0.0:9000`, or \
                  a list of them with commas between",
+            ),
+            // Each of several.
+            (
+                vec![
+                    BASIC[0],
+                    BASIC[1],
+                    ("AUTHENTIK_INSECURE", "maybe"),
+                    (PROXIES, "10.0.0.0/8,traefik"),
+                ],
+                "AUTHENTIK_LISTEN__TRUSTED_PROXY_CIDRS: expected networks or addresses with commas \
+                 between, like `10.0.0.0/8`\nAUTHENTIK_INSECURE: expected `true` or `false`",
             ),
         ] {
             assert_eq!(read(&pairs).expect_err(expected).to_string(), expected);

@@ -31,7 +31,7 @@ async fn an_outpost_is_ready_once_it_has_a_configuration() {
         let url = format!("http://{}/x", running.http);
         let client = client().build().expect("a client");
         let asked = client.get(url).header("Host", APP).send().await;
-        asked.expect("an answer").status()
+        asked.expect("an answer")
     };
     for (path, status) in [("/healthz", 200), ("/readyz", 503), (PING, 503)] {
         let (answered, body) = running.operations(path).await;
@@ -39,7 +39,14 @@ async fn an_outpost_is_ready_once_it_has_a_configuration() {
     }
     let (_, body) = running.operations("/readyz/applications").await;
     assert!(body.contains("authentik has not answered yet"), "{body}");
-    assert_eq!(public().await, StatusCode::SERVICE_UNAVAILABLE);
+    let answer = public().await;
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    // Nobody can go on before the applications are known.
+    let said = answer.text().await.expect("a text");
+    assert!(
+        said.contains("not_ready") && !said.contains("continue"),
+        "{said}"
+    );
 
     let provider = Provider::start().await;
     let app = application(&provider, json!({}));
@@ -48,7 +55,7 @@ async fn an_outpost_is_ready_once_it_has_a_configuration() {
     running.ready().await;
     assert_eq!(running.operations(PING).await.0, StatusCode::NO_CONTENT);
     assert_eq!(
-        public().await,
+        public().await.status(),
         StatusCode::NOT_FOUND,
         "no page of the outpost"
     );
