@@ -176,6 +176,37 @@ mod tests {
         assert!(!TrustedProxies::default().contains(IpAddr::from([127, 0, 0, 1])));
     }
 
+    /// Where everyone is a proxy, a client chooses its own address, and none is vouched for.
+    #[test]
+    fn networks_with_strangers_in_them_are_named() {
+        for (networks, named) in [
+            (&["0.0.0.0/0"][..], Some("0.0.0.0/0")),
+            (&["10.0.0.0/8", "::/0"], Some("::/0")),
+            (&["0.0.0.0/1", "128.0.0.0/1"], Some("0.0.0.0/1")),
+            (
+                &["10.0.0.0/8", "172.16.0.0/12", "fc00::/7", "203.0.113.7"],
+                None,
+            ),
+            (&[], None),
+        ] {
+            let trusted = TrustedProxies::parse(networks.iter().copied()).expect("list");
+            let advice = trusted.advice().unwrap_or_default();
+            assert_eq!(
+                named.is_some(),
+                !advice.is_empty(),
+                "{networks:?}: {advice}"
+            );
+            let expected = format!("`trustedProxies`: {} trusts", named.unwrap_or_default());
+            assert!(named.is_none() || advice.starts_with(&expected), "{advice}");
+        }
+        let everyone = TrustedProxies::parse(["0.0.0.0/0"]).expect("list");
+        let peer = IpAddr::from([192, 0, 2, 1]);
+        let said = ["198.51.100.1, 203.0.113.9"];
+        let chosen = everyone.client(peer, said.into_iter());
+        assert_eq!(chosen, Some(IpAddr::from([198, 51, 100, 1])));
+        assert_eq!(everyone.vouched_client(peer, said.into_iter()), None);
+    }
+
     #[test]
     fn only_a_trusted_proxy_names_the_client() {
         let trusted = TrustedProxies::parse(["127.0.0.0/8", "10.0.0.0/8"]).expect("list");

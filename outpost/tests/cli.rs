@@ -338,6 +338,46 @@ fn check_reports_an_invalid_configuration_in_json() {
     assert!(message.starts_with("/nonexistent.yaml: "), "{message}");
 }
 
+#[test]
+fn check_says_whom_it_trusts_and_what_is_open() {
+    let mut variables = right();
+    variables.push(("GATEPOST_TRUSTED_PROXIES", "0.0.0.0/0"));
+    variables.push(("GATEPOST_APPLICATIONS_0_PUBLIC", "/*"));
+    let said = stdout(&gatepost(&["check"], &variables, ""));
+    for line in [
+        "warning      `trustedProxies`: 0.0.0.0/0 trusts clients",
+        "open without a session: /*",
+        "warning      wiki: `public` opens every path to every client",
+        "neither `stateDir` nor `revokedFile` is set: behind the plugin, an ended session goes on to \
+         the end of its window (15 minutes at most)",
+    ] {
+        assert!(said.contains(line), "{line}\n{said}");
+    }
+}
+
+#[test]
+fn an_address_that_is_in_use_is_said_with_its_key() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("an address");
+    let address = taken.local_addr().expect("an address").to_string();
+    for (variable, key) in [
+        ("GATEPOST_LISTEN_HTTP", "`listen.http`: "),
+        ("GATEPOST_LISTEN_METRICS", "`listen.metrics`: "),
+    ] {
+        let mut variables = right();
+        variables.retain(|(name, _)| !name.starts_with("GATEPOST_LISTEN"));
+        variables.push(("GATEPOST_LISTEN_HTTP", "127.0.0.1:0"));
+        variables.push(("GATEPOST_LISTEN_METRICS", "127.0.0.1:0"));
+        variables.retain(|(name, _)| *name != variable);
+        variables.push((variable, &address));
+        let output = gatepost(&["serve"], &variables, "");
+        assert!(!output.status.success());
+        let said = stderr(&output);
+        let expected = format!("{key}cannot listen on {address}");
+        assert!(said.contains(&expected), "{expected}\n{said}");
+        assert!(said.contains("another program listens there"), "{said}");
+    }
+}
+
 /// The check may run elsewhere than the outpost, unless it is told that it does not.
 #[test]
 fn check_fails_without_a_store_where_one_is_required() {

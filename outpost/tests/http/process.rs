@@ -1,6 +1,7 @@
 //! The program itself on real sockets: its listeners, its health and metrics, how it ends.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::process::Command;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use reqwest::{Certificate, StatusCode, Version};
 
 use crate::program::{Folder, Running, client, write_config};
 use crate::provider::Provider;
+use crate::world::KEY_A;
 
 /// Writes a fresh certificate for `app.example.com` and gives it.
 pub(crate) fn certify(folder: &Folder) -> Certificate {
@@ -103,6 +105,7 @@ async fn a_given_certificate_is_shown_and_replaced_when_its_files_change() {
         client.get(url).send().await.is_ok()
     };
     assert!(reaches(&first).await);
+    says_which_key_an_unknown_authority_takes(&folder, https).await;
     let second = certify(&folder);
     assert!(
         !reaches(&second).await,
@@ -112,6 +115,30 @@ async fn a_given_certificate_is_shown_and_replaced_when_its_files_change() {
         .until("the new certificate", async || reaches(&second).await)
         .await;
     assert!(!reaches(&first).await);
+}
+
+/// Asserts what `gatepost check` says of a provider, here this address, with a certificate that no known
+/// authority has signed.
+async fn says_which_key_an_unknown_authority_takes(folder: &Folder, https: SocketAddr) {
+    let yaml = format!(
+        "keys: ['{KEY_A}']\n\
+         store: {{kind: memory}}\n\
+         providers: [{{name: main, issuer: 'https://{https}', clientId: g}}]\n\
+         applications: [{{name: a, externalUrl: 'https://a.example.com'}}]\n"
+    );
+    let file = folder.path("untrusting.yaml");
+    fs::write(&file, yaml).expect("written");
+    let checked = tokio::task::spawn_blocking(move || {
+        Command::new(env!("CARGO_BIN_EXE_gatepost"))
+            .args(["check", "--config"])
+            .arg(file)
+            .output()
+    });
+    let output = checked.await.expect("no panic").expect("it runs");
+    let said = String::from_utf8_lossy(&output.stdout);
+    let expected = "UnknownIssuer: no authority that this system knows has signed the server's \
+                    certificate: name the file with the authority's certificate in `caFile`";
+    assert!(said.contains(expected), "{said}");
 }
 
 /// Row C: a reload is all or nothing. The certificate waits for the rest of the configuration, and

@@ -417,10 +417,11 @@ async fn without_the_store_there_is_a_page_and_no_loop() {
 }
 
 #[tokio::test]
-async fn check_names_the_classes_that_the_provider_does_not_list() {
+async fn check_names_the_classes_and_scopes_that_the_provider_does_not_list() {
     let provider = Provider::start().await;
     provider.script().discovery = Box::new(|members| {
         members["acr_values_supported"] = json!(["silver", "gold"]);
+        members["scopes_supported"] = json!(["openid", "email", "groups"]);
     });
     let folder = Folder::new("classes");
     let file = folder.path("gatepost.yaml");
@@ -434,8 +435,11 @@ async fn check_names_the_classes_that_the_provider_does_not_list() {
     });
     let output = checked.await.expect("no panic").expect("it runs");
     let said = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        said.contains("rules of `app` ask for the `acr` platinum, which its"),
-        "{said}"
-    );
+    for expected in [
+        "rules of `app` ask for the `acr` platinum, which its",
+        "main: has a scope `groups`, for which `scopes` does not ask, and rules of `app` ask for groups",
+        "its `scopes_supported` does not list profile, for which `scopes` asks",
+    ] {
+        assert!(said.contains(expected), "{expected}: {said}");
+    }
 }
