@@ -91,14 +91,17 @@ impl ExternalUrl {
     ///
     /// # Errors
     ///
-    /// [`InvalidExternalUrl`] for another scheme, user information, a path, a query or a fragment.
+    /// [`InvalidExternalUrl`] for another scheme, user information, a path, a query or a fragment, and
+    /// for a host that no browser sends, like `*.example.com`: the URL parser takes characters that
+    /// mean something in the configurations of proxies.
     pub fn parse(text: &str) -> Result<Self, InvalidExternalUrl> {
         let url = Url::parse(text.trim()).map_err(|_| InvalidExternalUrl)?;
         let host = url
             .host_str()
             .map(str::to_owned)
             .ok_or(InvalidExternalUrl)?;
-        if !is_bare(&url) || !matches!(url.scheme(), "http" | "https") || host.ends_with('.') {
+        let is_sent = HostPort::parse(&host).is_some();
+        if !is_bare(&url) || !matches!(url.scheme(), "http" | "https") || !is_sent {
             return Err(InvalidExternalUrl);
         }
         let port = url.port_or_known_default().ok_or(InvalidExternalUrl)?;
@@ -244,6 +247,12 @@ mod tests {
             ("https://wiki.example.com.", None),
             ("ftp://wiki.example.com", None),
             ("wiki.example.com", None),
+            ("https://[::1]:8443", Some("https://[::1]:8443")),
+            ("https://*.example.com", None),
+            ("https://a`b.example.com", None),
+            ("https://a\"b.example.com", None),
+            ("https://a;b.example.com", None),
+            ("https://a$b.example.com", None),
         ] {
             let parsed = ExternalUrl::parse(text).map(|url| url.origin().to_owned());
             assert_eq!(parsed.ok().as_deref(), expected, "{text}");

@@ -18,7 +18,7 @@ pub(super) fn make(engine: &Engine, app: &Path) -> Result<()> {
     let traefik = Root::new(engine, "traefik")?;
     traefik.program(&tools::Traefik.locate()?, "usr/local/bin/traefik")?;
     traefik.stands_in_for(
-        "docker.io/library/traefik:v3.7",
+        "docker.io/library/traefik:v3.7.15",
         &["/usr/local/bin/traefik"],
     )?;
 

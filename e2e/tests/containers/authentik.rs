@@ -92,7 +92,7 @@ fn up<'e>(engine: &'e Engine, site: &Site, authentik: &Authentik) -> Result<Comp
     let internal = format!("http://{GATEWAY}:{port}");
     let public = "AUTHENTIK_HOST_BROWSER: https://id.example.com";
     let changes = [
-        ("traefik:v2.2", "traefik:v3.7"),
+        ("traefik:v2.2", "traefik:v3.7.15"),
         (
             "ghcr.io/gatepost/gatepost/outpost:0.1.0",
             "localhost/gatepost/outpost",
