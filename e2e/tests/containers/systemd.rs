@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use gatepost_e2e::built;
 use gatepost_e2e::containers::Engine;
-use gatepost_e2e::tools::{SystemdRoot, Tool as _};
+use gatepost_e2e::tools::{SystemdRoot, Tool as _, Traefik};
 
 use crate::Test;
 use crate::suite::LeftOut;
@@ -56,6 +56,7 @@ echo 'nonsense: true' >> /etc/gatepost/gatepost.yaml
 systemctl reload gatepost
 sleep 1
 journalctl --unit gatepost | grep 'gatepost.yaml:10'
+systemctl status gatepost | grep 'Status: .*gatepost.yaml:10'
 test "$(systemctl is-active gatepost)" = active
 cp /root/good.yaml /etc/gatepost/gatepost.yaml
 systemctl reload gatepost
@@ -103,6 +104,43 @@ test "$(cat /root/answers.* | grep -c '^ok')" -gt 100
 if grep failed /root/answers.*; then exit 1; fi
 "#;
 
+/// What Traefik leads to the outpost.
+const ROUTES: &str = "\
+http:
+  routers:
+    outpost: { rule: 'PathPrefix(`/akprox/`)', service: outpost }
+  services:
+    outpost: { loadBalancer: { servers: [{ url: 'http://127.0.0.1:9000' }] } }
+";
+
+/// Requests that no proxy sends again, with a body, over restarts of an outpost whose socket systemd holds.
+/// The outpost itself refuses them: 400 is its answer.
+const POSTS: &str = r#"
+systemd-run --unit traefik /packages/traefik --entryPoints.web.address=127.0.0.1:8080 \
+    --providers.file.filename=/packages/routes.yaml --log.level=ERROR
+post() {
+    curl -sS --max-time 20 -o /dev/null -w '%{http_code}\n' --data "logout_token=$1" \
+        http://127.0.0.1:8080/akprox/backchannel_logout || true
+}
+for _ in $(seq 40); do test "$(post x)" = 400 && break; sleep 0.5; done
+rm -f /root/restarted
+ask() {
+    while test ! -e /root/restarted; do post "$(head -c 20000 /dev/zero | tr '\0' a)"; done
+}
+for client in 1 2 3 4; do ask > /root/posts.$client & done
+for _ in 1 2 3 4 5 6 7 8; do
+    sleep 1
+    systemctl reset-failed gatepost
+    systemctl restart gatepost
+done
+touch /root/restarted
+wait
+systemctl stop traefik
+cat /root/posts.* | sort | uniq -c
+test "$(cat /root/posts.* | grep -c '^400$')" -gt 100
+if grep -v '^400$' /root/posts.*; then exit 1; fi
+"#;
+
 const HANG: &str = r#"
 mkdir -p /run/systemd/system/gatepost.service.d
 printf '[Service]\nWatchdogSec=2s\n' > /run/systemd/system/gatepost.service.d/soon.conf
@@ -132,12 +170,15 @@ fn runs_reloads_restarts_and_watches_the_service(engine: &Engine) -> Result<()> 
     let folder = engine.folder("systemd")?;
     built::debian_package(&built::static_outpost()?, "0.1.0", &folder)?;
     fs::write(folder.join("gatepost.yaml"), CONFIGURATION)?;
+    fs::write(folder.join("routes.yaml"), ROUTES)?;
+    fs::copy(Traefik.locate()?, folder.join("traefik"))?;
     let running = start(engine, &root, &folder)?;
     for (what, script) in [
         ("installing", INSTALL),
         ("reloading", RELOAD),
         ("restarting", RESTART),
         ("with its socket", SOCKET),
+        ("posting to its socket", POSTS),
         ("hanging", HANG),
         ("removing", REMOVE),
     ] {
