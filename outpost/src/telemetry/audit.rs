@@ -25,15 +25,14 @@ pub(crate) fn signed_in(application: &str, identity: &Identity, session: &Sessio
     of_session("sign_in", "signed in", application, identity, session);
 }
 
-/// Logs that a sign-in came back from the provider and did not lead to a session. `reason` is the
-/// code of the failure.
-pub(crate) fn sign_in_failed(application: &str, issuer: &str, reason: &'static str) {
+/// Logs that a sign-in came back from the provider and did not lead to a session, and why.
+pub(crate) fn sign_in_failed(application: &str, issuer: &str, reason: &dyn Display) {
     tracing::info!(
         target: TARGET,
         event = "sign_in_failed",
         application,
         issuer,
-        reason,
+        %reason,
         "sign-in failed",
     );
 }

@@ -415,6 +415,23 @@ async fn decisions_and_sign_ins_are_counted_and_audited_without_secrets() {
     assert_eq!(audited("step_up")["session"], signed_in["session"]);
     assert_eq!(audited("sign_out")["session"], signed_in["session"]);
 
+    provider.script().secret_in_form = true;
+    let failing = client.get(format!("{base}/start")).header("Host", host);
+    let failing = failing.send().await.expect("an answer");
+    let refused = provider.authorize(failing.headers()["location"].to_str().expect("text"));
+    let refused = refused.query().expect("a query");
+    let failed = client
+        .get(format!("{base}/callback?{refused}"))
+        .header("Host", host)
+        .header("Cookie", cookies(&failing))
+        .send();
+    assert_eq!(
+        failed.await.expect("an answer").status(),
+        StatusCode::BAD_REQUEST
+    );
+    let reason = audited("sign_in_failed")["reason"].to_string();
+    assert!(reason.contains("refuses the client `gatepost`"), "{reason}");
+
     let said = format!("{}\n{text}", running.lines.all());
     let code = back
         .query_pairs()

@@ -169,7 +169,7 @@ impl Callback<'_> {
         audit::sign_in_failed(
             self.application.audience().as_str(),
             self.provider.settings().issuer.as_str(),
-            failure.code().as_str(),
+            &failure,
         );
         failure.into()
     }
