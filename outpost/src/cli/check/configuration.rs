@@ -10,6 +10,7 @@ use super::report::{Report, Subject};
 use super::store_file;
 use crate::application::ApplicationSettings;
 use crate::config::Config;
+use crate::origin::Mode;
 
 /// The oldest Traefik on which the attacks are run. Neither the plugin nor the outpost can see its
 /// version.
@@ -126,6 +127,7 @@ pub(super) fn warn(config: &Config, report: &mut Report) {
             .into_iter()
             .for_each(&mut warn);
     }
+    nested_cookies(&config.applications).for_each(&mut warn);
     for provider in &config.providers {
         if provider.issuer.url().scheme() != "https" {
             warn(format!(
@@ -175,6 +177,29 @@ fn application_warnings(application: &ApplicationSettings, by_plugin: bool) -> V
     warnings
 }
 
+/// Warns where a browser sends the session cookies of two applications to one host, by one name. That
+/// does where each is one cookie. Of two in parts, no program knows which part belongs to which.
+fn nested_cookies(applications: &[ApplicationSettings]) -> impl Iterator<Item = String> {
+    applications.iter().flat_map(move |outer| {
+        let receives = move |inner: &&ApplicationSettings| match &outer.mode {
+            Mode::Domain(domain) => {
+                inner.audience != outer.audience
+                    && inner.cookie_name == outer.cookie_name
+                    && domain.contains(inner.external.host())
+            }
+            Mode::Single => false,
+        };
+        applications.iter().filter(receives).map(move |inner| {
+            format!(
+                "{}: its hosts also get the session cookie of `{}`, which has the same name: users with \
+                 so many groups that a session takes several cookies cannot use it. Give one of the two \
+                 a `cookieName` of its own, like `__Secure-gatepost-{}`, and its plugins too",
+                inner.audience, outer.audience, inner.audience
+            )
+        })
+    })
+}
+
 /// Returns whether every user of this machine may read a file, by the file's own mode.
 #[cfg(unix)]
 fn is_open(file: &Path) -> bool {
@@ -185,4 +210,52 @@ fn is_open(file: &Path) -> bool {
 #[cfg(not(unix))]
 fn is_open(_: &Path) -> bool {
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::KEYS;
+
+    #[test]
+    fn cookies_of_one_name_that_meet_at_a_host_are_warned_of() {
+        const OUTER: &str = "{name: outer, mode: domain, externalUrl: 'https://auth.example.com', \
+                             cookieDomain: example.com}";
+        for (inner, expected) in [
+            (
+                "mode: domain, externalUrl: 'https://auth.dev.example.com', cookieDomain: \
+                 dev.example.com",
+                Some("inner: its hosts also get the session cookie of `outer`"),
+            ),
+            (
+                "mode: domain, externalUrl: 'https://auth.dev.example.com', cookieDomain: \
+                 dev.example.com, cookieName: __Secure-gatepost-inner",
+                None,
+            ),
+            // Its name begins with `__Host-`.
+            ("externalUrl: 'https://wiki.example.com'", None),
+            (
+                "mode: domain, externalUrl: 'https://auth.example.org', cookieDomain: example.org",
+                None,
+            ),
+        ] {
+            let key = KEYS[0];
+            let yaml = format!(
+                "
+keys: ['{key}']
+providers: [{{name: main, issuer: 'https://id.example.com', clientId: g}}]
+applications:
+  - {OUTER}
+  - {{name: inner, {inner}}}
+"
+            );
+            let config = Config::parse(&yaml, []).expect("a configuration");
+            let said: Vec<String> = nested_cookies(&config.applications).collect();
+            let as_expected = match expected {
+                Some(text) => said.len() == 1 && said.concat().starts_with(text),
+                None => said.is_empty(),
+            };
+            assert!(as_expected, "{inner}: {said:?}");
+        }
+    }
 }
