@@ -20,7 +20,7 @@ use crate::namespaces;
 use crate::tools::run;
 
 /// The Services that tests have pods for: namespace, name, the pods' address.
-pub const SERVICES: [(&str, &str, Ipv4Addr); 3] = [
+pub const SERVICES: [names::Named; 3] = [
     ("gatepost", "gatepost", Ipv4Addr::new(10, 77, 0, 1)),
     ("default", "wiki", Ipv4Addr::new(10, 77, 0, 2)),
     ("default", "files", Ipv4Addr::new(10, 77, 0, 3)),
@@ -44,7 +44,7 @@ pub fn pod_address(service: &str) -> Option<Ipv4Addr> {
 pub fn enter() -> Result<Option<ExitCode>> {
     if namespaces::inside() {
         set_up()?;
-        names::serve()?;
+        names::serve(&SERVICES)?;
         return Ok(None);
     }
     namespaces::run_inside(&["--net", "--mount"], &[]).map(Some)
