@@ -133,7 +133,7 @@ spec:
     for form in [Form::Annotations, Form::Gateway] {
         let outpost = "http://gatepost.gatepost.svc:9000".parse().unwrap();
         let gateway = "traefik/web".parse().unwrap();
-        let settings = Settings::new(form, "nginx", outpost, false, gateway).unwrap();
+        let settings = Settings::new(form, &["nginx".to_owned()], outpost, false, gateway).unwrap();
         let imported = ingress_nginx::import(&documents, &settings).unwrap();
         check(&format!("{form:?}"), &routes(&imported.text), true);
     }
