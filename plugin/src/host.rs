@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use gatepost_policy::{ClientAddress, Network, Request};
-use gatepost_session::{NumericDate, find};
+use gatepost_scan::find;
+use gatepost_session::NumericDate;
 use zeroize::Zeroizing;
 
 /// How much of a file is read at once, in bytes.

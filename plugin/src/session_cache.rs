@@ -3,8 +3,9 @@
 use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 
-use gatepost_session::constant_time::same_bytes;
-use gatepost_session::{Authentic, OpenError, TextList, Verifier, sum};
+use gatepost_scan::constant_time::same_bytes;
+use gatepost_scan::sum;
+use gatepost_session::{Authentic, OpenError, TextList, Verifier};
 
 use crate::forwarded_cookies::Cookies;
 use crate::host::Texts;

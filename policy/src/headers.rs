@@ -5,7 +5,8 @@ use alloc::boxed::Box;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
-use gatepost_session::{Claims, StandardText, TextList, visible_without};
+use gatepost_scan::visible_without;
+use gatepost_session::{Claims, StandardText, TextList};
 
 use self::shapes::Shapes;
 use self::spelling::same_folded;

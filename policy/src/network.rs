@@ -3,7 +3,7 @@
 use core::fmt;
 use core::net::IpAddr;
 
-use gatepost_session::split_once;
+use gatepost_scan::split_once;
 
 /// The address of a client.
 ///

@@ -3,7 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use gatepost_session::begins_otherwise;
+use gatepost_scan::begins_otherwise;
 
 use crate::fingerprint::Fingerprint;
 

@@ -14,7 +14,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::find::find;
+use gatepost_scan::find;
 
 /// The longest value put into one cookie, in bytes. Browsers keep cookies of 4,096 bytes counting
 /// name and attributes (RFC 6265 §6.1).

@@ -34,7 +34,6 @@ extern crate std;
 
 mod claims;
 pub mod cookie;
-mod find;
 mod json;
 mod keyring;
 mod mac;
@@ -45,10 +44,7 @@ mod verify;
 pub use claims::{
     Audience, Claims, InvalidAudience, MoreClaims, NumericDate, SessionId, StandardText,
 };
-pub use find::{find, split_once};
-pub use gatepost_scan::{
-    TextList, TextListIter, begins_otherwise, constant_time, plain_path, sum, visible_without,
-};
+pub use gatepost_scan::{TextList, TextListIter};
 pub use json::{JsonReader, Piece};
 pub use keyring::{DerivedKey, DerivedKeys, KeyId, KeyRing, KeyRingError, MIN_KEY_BYTES, Purpose};
 pub use mac::Mac;

@@ -5,8 +5,8 @@ use alloc::string::String;
 
 use gatepost_scan::base64;
 
-use crate::find::{find, split_once};
 use crate::keyring::KeyId;
+use gatepost_scan::{find, split_once};
 
 /// Returns the encoded header that every cookie signed by key `id` starts with.
 ///

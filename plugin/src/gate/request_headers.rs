@@ -1,7 +1,7 @@
 //! Removing the headers that no client may send.
 
 use gatepost_policy::{HeaderRules, Request as _, asks_for_websocket};
-use gatepost_session::constant_time::same_bytes;
+use gatepost_scan::constant_time::same_bytes;
 
 use crate::host::{Host, Texts, View};
 

@@ -4,7 +4,7 @@ use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use gatepost_session::plain_path;
+use gatepost_scan::plain_path;
 
 use crate::percent;
 

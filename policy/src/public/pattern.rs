@@ -271,7 +271,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use gatepost_session::{begins_otherwise, plain_path};
+    use gatepost_scan::{begins_otherwise, plain_path};
 
     use super::super::path::unambiguous_path;
     use super::*;

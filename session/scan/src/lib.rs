@@ -9,6 +9,7 @@ extern crate alloc;
 
 pub mod base64;
 pub mod constant_time;
+mod find;
 mod paths;
 mod scanner;
 pub mod sha256;
@@ -17,6 +18,7 @@ mod text_list;
 mod vectors;
 mod words;
 
+pub use find::{find, split_once};
 pub use paths::{begins_otherwise, plain_path};
 pub use scanner::Scanner;
 pub use text_list::{TextList, TextListIter};
