@@ -218,24 +218,17 @@ impl<'a> Fields<'a> {
     }
 
     /// Reads a span of time in seconds: a number of seconds, or a number with `s`, `m`, `h` or `d`.
-    /// Reports one of more than [`MOST_SECONDS`].
+    /// One that is added to a time needs bounds: [`Self::seconds_within`].
     pub fn seconds(&mut self, key: &'static str) -> Option<u64> {
         let text = self.text(key)?;
-        let Some(seconds) = parse_seconds(&text) else {
+        let seconds = parse_seconds(&text);
+        if seconds.is_none() {
             self.problem(
                 key,
                 format_args!("`{text}` is not a duration; write `30s`, `15m` or `8h`"),
             );
-            return None;
-        };
-        if seconds > MOST_SECONDS {
-            self.problem(
-                key,
-                format_args!("`{text}` is too long: write at most `3650d`"),
-            );
-            return None;
         }
-        Some(seconds)
+        seconds
     }
 
     /// Reads a span of time, and reports one outside of these bounds; `why` says what they are for.
@@ -452,8 +445,8 @@ pub const MOST_SECONDS: u64 = 3_650 * 86_400;
 
 /// Returns a duration as a configuration has it.
 fn span(seconds: u64) -> String {
-    for (unit, name) in [(3_600, 'h'), (60, 'm')] {
-        if seconds != 0 && seconds.is_multiple_of(unit) {
+    for (unit, name) in [(86_400, 'd'), (3_600, 'h'), (60, 'm')] {
+        if seconds > unit && seconds.is_multiple_of(unit) {
             return format!("{}{name}", seconds / unit);
         }
     }

@@ -222,33 +222,33 @@ fn spans_of_time_have_a_unit_or_are_seconds() {
 
 #[test]
 fn a_span_of_time_is_within_its_bounds() {
-    const TOO_LONG: &str = "is too long: write at most `3650d`";
     for (text, expected, problem) in [
-        ("90m", Some(5_400), None),
-        ("15s", Some(15), None),
+        ("90m", 5_400, None),
+        ("15s", 15, None),
+        ("14s", 15, Some("span: expected 15s to 24h: as tested")),
+        ("25h", 86_400, Some("span: expected 15s to 24h: as tested")),
         (
-            "14s",
-            Some(15),
+            "18446744073709551615",
+            86_400,
             Some("span: expected 15s to 24h: as tested"),
         ),
-        (
-            "25h",
-            Some(86_400),
-            Some("span: expected 15s to 24h: as tested"),
-        ),
-        ("3651d", None, Some(TOO_LONG)),
-        ("18446744073709551615", None, Some(TOO_LONG)),
     ] {
         let value = json!({"span": text});
         let (read, problems) = reading(&value, |fields| {
             fields.seconds_within("span", 15..=86_400, "as tested")
         });
-        assert_eq!(read, expected, "{text}");
-        let ends = |problem: &str| problems.len() == 1 && problems[0].ends_with(problem);
-        assert!(problem.map_or(problems.is_empty(), ends), "{problems:?}");
+        let problem: Vec<&str> = problem.into_iter().collect();
+        assert_eq!(
+            (read, problems),
+            (Some(expected), owned(&problem)),
+            "{text}"
+        );
     }
-    let (read, problems) = reading(&json!({"span": "3650d"}), |fields| fields.seconds("span"));
-    assert_eq!((read, problems), (Some(MOST_SECONDS), vec![]));
+    assert_eq!(span(MOST_SECONDS), "3650d");
+}
+
+fn owned(lines: &[&str]) -> Vec<String> {
+    lines.iter().map(|line| (*line).to_owned()).collect()
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! How long sessions last, and whether they are bound to devices.
 
-use gatepost_policy::config::Fields;
+use gatepost_policy::config::{Fields, MOST_SECONDS};
 
+use super::TEN_YEARS;
 use super::frames::Frames;
 use crate::application::ApplicationSettings;
 use crate::device_bound::{DeviceBound, LEAST_SECONDS};
@@ -38,15 +39,16 @@ pub(super) fn session(fields: &mut Fields<'_>) -> (SessionTimes, DeviceBound, Fr
         "so long a revoked session may live on",
     );
     times.window = window.unwrap_or(times.window);
-    let renew_after = section.seconds("renewAfter");
+    let mut bounded = |key| section.seconds_within(key, 0..=MOST_SECONDS, TEN_YEARS);
+    let renew_after = bounded("renewAfter");
     times.renew_after = renew_after.unwrap_or(times.window / 3);
     // Browsers that prove their device renew beside pages anyway, and pause if that is too often.
     times.prove_after = renew_after.unwrap_or(times.window / 3 * 2);
-    let refresh_after = section.seconds("refreshAfter");
+    let refresh_after = bounded("refreshAfter");
     times.refresh_after = refresh_after.unwrap_or(times.prove_after);
-    times.idle = section.seconds("idle").unwrap_or(times.idle);
-    times.lifetime = section.seconds("lifetime").unwrap_or(times.lifetime);
-    times.grace = section.seconds("grace").unwrap_or(times.lifetime);
+    times.idle = bounded("idle").unwrap_or(times.idle);
+    times.lifetime = bounded("lifetime").unwrap_or(times.lifetime);
+    times.grace = bounded("grace").unwrap_or(times.lifetime);
     if times.renew_after >= times.window && renew_after.is_some() {
         section.problem("renewAfter", "must be shorter than `window`");
     }
