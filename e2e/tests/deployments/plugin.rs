@@ -78,7 +78,7 @@ fn the_shown_middlewares_accept_sessions_at_a_host_that_is_not_local() -> Result
         let cookie = forge::valid(&site.keys().ring()?, "wiki")?;
         let status = |cookie: &str| -> Result<u16> {
             let mut connection = RawConnection::connect(site.ports().web)?;
-            connection.send(&format!(
+            connection.send(format!(
                 "GET /x HTTP/1.1\r\nHost: {HOST}\r\nCookie: gatepost={cookie}\r\n\r\n"
             ))?;
             Ok(connection.head()?.status)
