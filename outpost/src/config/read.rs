@@ -245,9 +245,6 @@ fn log(fields: &mut Fields<'_>) -> Log {
     log
 }
 
-/// Why no duration may be longer than `MOST_SECONDS`.
-const TEN_YEARS: &str = "a longer one cannot be added to every time";
-
 /// What signs with a key must not be ahead of what verifies with it: other outposts look at the file
 /// every two seconds, guests every ten.
 const LEAST_INTRODUCTION: u64 = 15;

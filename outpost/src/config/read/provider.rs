@@ -10,7 +10,6 @@ use gatepost_policy::config::{Fields, MOST_SECONDS};
 use openidconnect::{ClientId, ClientSecret, IssuerUrl, Scope};
 use url::Url;
 
-use super::TEN_YEARS;
 use super::files::{Files, Written, written};
 use super::urls::http_url;
 use crate::origin::is_bare;
@@ -52,7 +51,11 @@ pub(super) fn provider(mut fields: Fields<'_>, files: &Files) -> Option<Provider
         ("accept", UnverifiedEmail::Accept),
     ];
     let unverified_email = fields.choice("unverifiedEmail", &addresses);
-    let refresh_after = fields.seconds_within("refreshAfter", 0..=MOST_SECONDS, TEN_YEARS);
+    let refresh_after = fields.seconds_within(
+        "refreshAfter",
+        0..=MOST_SECONDS,
+        "a longer one cannot be added to every time",
+    );
     let sign_outs = [
         ("provider", SignOut::AtProvider),
         ("local", SignOut::LocalOnly),

@@ -2,7 +2,6 @@
 
 use gatepost_policy::config::{Fields, MOST_SECONDS};
 
-use super::TEN_YEARS;
 use super::frames::Frames;
 use crate::application::ApplicationSettings;
 use crate::device_bound::{DeviceBound, LEAST_SECONDS};
@@ -39,7 +38,13 @@ pub(super) fn session(fields: &mut Fields<'_>) -> (SessionTimes, DeviceBound, Fr
         "so long a revoked session may live on",
     );
     times.window = window.unwrap_or(times.window);
-    let mut bounded = |key| section.seconds_within(key, 0..=MOST_SECONDS, TEN_YEARS);
+    let mut bounded = |key| {
+        section.seconds_within(
+            key,
+            0..=MOST_SECONDS,
+            "a longer one cannot be added to every time",
+        )
+    };
     let renew_after = bounded("renewAfter");
     times.renew_after = renew_after.unwrap_or(times.window / 3);
     // Browsers that prove their device renew beside pages anyway, and pause if that is too often.
