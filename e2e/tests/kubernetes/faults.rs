@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use gatepost_e2e::cluster::Cluster;
+use gatepost_e2e::cluster::{Applied, Cluster};
 use gatepost_e2e::{Answer, Client, Site, until};
+use reqwest::header::HOST;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -121,9 +122,10 @@ fn gateway_filters(cluster: &Cluster) -> Result<()> {
     let missing = ["delete", "middlewares.traefik.io", "wiki-gatepost"];
     cluster.kubectl(&missing, None)?;
     until_answered(&site, &client, "/", StatusCode::NOT_FOUND).context("no Middleware")?;
-    // An `extensionRef` has no namespace: a Middleware of another namespace is not found.
+    // An `extensionRef` has no namespace: a Middleware of another namespace is not found. One that is made
+    // after it is: a watch delivers in order.
     middleware(cluster, "gatepost", &plugin(right()))?;
-    gatepost_e2e::pass(Duration::from_secs(3));
+    let _marker = until_middlewares_are_seen(cluster, &site, &client)?;
     until_answered(&site, &client, "/", StatusCode::NOT_FOUND).context("elsewhere")?;
     cluster.kubectl(
         &[
@@ -139,6 +141,50 @@ fn gateway_filters(cluster: &Cluster) -> Result<()> {
     until_answered(&site, &client, "/", StatusCode::FOUND).context("mended")?;
     ensure!(site.wiki().is_empty(), "the application was reached");
     Ok(())
+}
+
+/// Waits until Traefik knows all Middlewares that were made before: a route with one that is made now
+/// redirects.
+fn until_middlewares_are_seen<'c>(
+    cluster: &'c Cluster,
+    site: &Site,
+    client: &Client,
+) -> Result<Applied<'c>> {
+    const HOST_NAME: &str = "marker.example.com";
+    let marker = cluster.apply(vec![
+        json!({
+            "apiVersion": "traefik.io/v1alpha1",
+            "kind": "Middleware",
+            "metadata": { "name": "marker", "namespace": "default" },
+            "spec": { "redirectRegex": {
+                "regex": ".*", "replacement": "https://elsewhere.example.com/",
+            } },
+        }),
+        json!({
+            "apiVersion": "gateway.networking.k8s.io/v1",
+            "kind": "HTTPRoute",
+            "metadata": { "name": "marker", "namespace": "default" },
+            "spec": {
+                "parentRefs": [{ "name": "web", "namespace": "traefik" }],
+                "hostnames": [HOST_NAME],
+                "rules": [{
+                    "filters": [{
+                        "type": "ExtensionRef",
+                        "extensionRef": {
+                            "group": "traefik.io", "kind": "Middleware", "name": "marker",
+                        },
+                    }],
+                    "backendRefs": [{ "name": "wiki", "port": 80 }],
+                }],
+            },
+        }),
+    ])?;
+    until("the marker", SEEN, || {
+        let request = client.page_load(Method::GET, &site.url("wiki", "/")?);
+        let status = request.header(HOST, HOST_NAME).send()?.status();
+        Ok((status == StatusCode::FOUND).then_some(()))
+    })?;
+    Ok(marker)
 }
 
 /// Makes the Middleware of the route this one.
