@@ -1,7 +1,6 @@
 //! The ring of secrets that sign and verify, and the keys derived from it.
 
 use alloc::borrow::ToOwned;
-use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -14,21 +13,16 @@ use crate::mac::{MAC_BYTES, Mac};
 
 mod derived;
 mod error;
+mod key_id;
+mod limits;
 mod published;
 
 pub use self::derived::{DerivedKey, DerivedKeys, Purpose};
 pub use self::error::KeyRingError;
+pub use self::key_id::KeyId;
+use self::limits::MAX_KEYS;
+pub use self::limits::MIN_KEY_BYTES;
 use self::published::Holder;
-
-/// The shortest secret a ring accepts, in bytes: the output size of SHA-256, below which an HMAC
-/// key weakens the MAC (RFC 2104 §3, RFC 7518 §3.2).
-pub const MIN_KEY_BYTES: usize = 32;
-
-/// The most keys a ring holds. A rotation needs two; each further one costs a derivation at start.
-const MAX_KEYS: usize = 16;
-
-/// The longest key id, in bytes.
-const MAX_KEY_ID_BYTES: usize = 64;
 
 /// The `info` input of HKDF for the words of [`KeyRing::verdicts`], with the application's name
 /// after it.
@@ -36,32 +30,6 @@ const VERDICT_INFO: &[u8] = b"gatepost verdict v1 ";
 
 /// The length of such a word before it is encoded, in bytes: 128 bits, which no client guesses.
 const VERDICT_BYTES: usize = 16;
-
-/// The name of a key, sent in the clear as `kid` in every cookie (RFC 7515 §4.1.4).
-///
-/// 1 to 64 characters of `A-Z a-z 0-9 . _ -`, so that it needs no escaping in JSON.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyId(Box<str>);
-
-impl KeyId {
-    /// Returns the id as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// Parses a key id, or returns `None` when it is empty, too long or has other characters.
-    pub fn new(text: &str) -> Option<Self> {
-        let accepted = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
-        (!text.is_empty() && text.len() <= MAX_KEY_ID_BYTES && text.bytes().all(accepted))
-            .then(|| Self(text.into()))
-    }
-}
-
-impl fmt::Display for KeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// An ordered list of secrets, at least one: the first signs, all verify.
 ///
@@ -129,6 +97,19 @@ impl KeyRing {
     /// Names the entry by its position and key id, never by its secret.
     pub fn parse(text: &str) -> Result<Self, KeyRingError> {
         Self::parse_of(text, Holder::Operator)
+    }
+
+    /// Parses a ring of keys that Gatepost's documentation and test vectors show, in the form of
+    /// [`Self::parse`], and takes no others: for vectors, examples and tests.
+    ///
+    /// A program that calls this by mistake runs with no operator's key.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyRingError::UnpublishedKey`] for a key that is not shown there, and the errors of
+    /// [`Self::parse`].
+    pub fn parse_published(text: &str) -> Result<Self, KeyRingError> {
+        Self::parse_of(text, Holder::Readers)
     }
 
     fn parse_of(text: &str, holder: Holder) -> Result<Self, KeyRingError> {

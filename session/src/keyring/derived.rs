@@ -7,7 +7,8 @@ use core::fmt;
 use gatepost_scan::base64;
 use zeroize::Zeroizing;
 
-use super::{KeyId, MAX_KEYS};
+use super::key_id::KeyId;
+use super::limits::MAX_KEYS;
 use crate::mac::{MAC_BYTES, Mac};
 
 /// The use of a derived key. Each purpose has its own key, so that a key that leaks from one use of

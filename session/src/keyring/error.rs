@@ -2,7 +2,8 @@
 
 use core::fmt;
 
-use super::{KeyId, MAX_KEY_ID_BYTES, MAX_KEYS, MIN_KEY_BYTES};
+use super::key_id::{KeyId, MAX_KEY_ID_BYTES};
+use super::limits::{MAX_KEYS, MIN_KEY_BYTES};
 
 /// Why a text is not a key ring. No message contains any part of a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]

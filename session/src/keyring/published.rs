@@ -1,7 +1,5 @@
 //! Keys that anyone can read in Gatepost's documentation, examples and test vectors.
 
-use super::{KeyRing, KeyRingError};
-
 /// The secrets that pages, examples and `testdata/cookies.json` show. `tests/published_keys.rs` looks
 /// for others there.
 const PUBLISHED: [&[u8; 32]; 4] = [
@@ -28,20 +26,5 @@ impl Holder {
         } else {
             Self::Operator
         }
-    }
-}
-
-impl KeyRing {
-    /// Parses a ring of keys that Gatepost's documentation and test vectors show, in the form of
-    /// [`Self::parse`], and takes no others: for vectors, examples and tests.
-    ///
-    /// A program that calls this by mistake runs with no operator's key.
-    ///
-    /// # Errors
-    ///
-    /// [`KeyRingError::UnpublishedKey`] for a key that is not shown there, and the errors of
-    /// [`Self::parse`].
-    pub fn parse_published(text: &str) -> Result<Self, KeyRingError> {
-        Self::parse_of(text, Holder::Readers)
     }
 }

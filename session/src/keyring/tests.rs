@@ -61,20 +61,20 @@ fn a_wrong_ring_is_refused_with_the_reason() {
         (
             "a:not*base64",
             KeyRingError::InvalidBase64 {
-                id: KeyId("a".into()),
+                id: KeyId::new("a").expect("an id"),
             },
         ),
         (
             &short,
             KeyRingError::ShortKey {
-                id: KeyId("s".into()),
+                id: KeyId::new("s").expect("an id"),
                 bytes: 31,
             },
         ),
         (
             &format!("{A}\n{A}"),
             KeyRingError::DuplicateKeyId {
-                id: KeyId("a".into()),
+                id: KeyId::new("a").expect("an id"),
             },
         ),
     ];
@@ -162,8 +162,13 @@ fn keys_are_those_of_any_hkdf() {
 #[test]
 fn another_key_signs_and_every_key_is_kept() {
     let ring = KeyRing::parse(&format!("{A}\n{B}")).expect("ring");
-    let other = ring.signing_with(&KeyId("b".into())).expect("a key");
+    let other = ring
+        .signing_with(&KeyId::new("b").expect("an id"))
+        .expect("a key");
     let ids: Vec<&str> = other.key_ids().map(KeyId::as_str).collect();
     assert_eq!(ids, ["b", "a"]);
-    assert!(ring.signing_with(&KeyId("c".into())).is_none());
+    assert!(
+        ring.signing_with(&KeyId::new("c").expect("an id"))
+            .is_none()
+    );
 }

@@ -3,11 +3,14 @@
 mod ingress;
 mod outpost;
 mod routes;
+mod shape;
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use self::routes::{http_rule, route};
+use self::shape::{entry_points, gateway_object, insert, parents, traefik};
 use super::documents::Documents;
 use super::host_plan::HostPlan;
 use super::ingress::Ingress;
@@ -15,7 +18,6 @@ use super::middlewares;
 use super::order::RULES_OF_A_ROUTE;
 use super::settings::{Form, Settings};
 use super::upstream::transport;
-use routes::{http_rule, route};
 
 /// Returns what takes the place of the Ingresses, without the routes to the outpost. Takes a host out
 /// of the plans that has an object of the name of another host's, and adds why.
@@ -174,52 +176,6 @@ fn tls(plan: &HostPlan<'_>, namespace: Option<&str>) -> Value {
         Some(name) => json!({ "secretName": name }),
         None => json!({}),
     }
-}
-
-fn metadata(name: &str, namespace: Option<&str>) -> Map<String, Value> {
-    let mut metadata = Map::from_iter([("name".to_owned(), json!(name))]);
-    if let Some(namespace) = namespace {
-        metadata.insert("namespace".to_owned(), json!(namespace));
-    }
-    metadata
-}
-
-fn traefik(kind: &str, name: &str, namespace: Option<&str>, spec: &Value) -> Value {
-    json!({
-        "apiVersion": "traefik.io/v1alpha1",
-        "kind": kind,
-        "metadata": metadata(name, namespace),
-        "spec": spec,
-    })
-}
-
-fn gateway_object(name: &str, namespace: Option<&str>, spec: &Value) -> Value {
-    json!({
-        "apiVersion": "gateway.networking.k8s.io/v1",
-        "kind": "HTTPRoute",
-        "metadata": metadata(name, namespace),
-        "spec": spec,
-    })
-}
-
-/// Adds a key to an object.
-fn insert(object: &mut Value, key: &str, value: Value) {
-    if let Some(object) = object.as_object_mut() {
-        object.insert(key.to_owned(), value);
-    }
-}
-
-fn entry_points(host: &HostPlan<'_>) -> [&'static str; 1] {
-    [if host.https { "websecure" } else { "web" }]
-}
-
-fn parents(plan: &HostPlan<'_>, settings: &Settings) -> Value {
-    let gateway = &settings.gateway;
-    let mut parent = json!({ "namespace": gateway.namespace, "name": gateway.name });
-    if let (true, Some(section)) = (plan.https, &gateway.section) {
-        insert(&mut parent, "sectionName", json!(section));
-    }
-    json!([parent])
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gatepost_oidc::{Provider, SignInError};
+use gatepost_oidc::SignInError;
 use gatepost_session::SessionId;
 
 use crate::application::{Application, ReturnTo};
@@ -18,12 +18,14 @@ use crate::web::request::{AGAIN, ForwardedRequest};
 use crate::web::step_up;
 use crate::web::urls::{endpoint_url, start_url, start_url_with};
 
+mod arrival;
 mod completion;
 mod renamed;
 mod response;
 mod restart;
 mod silent;
 
+use self::arrival::Callback;
 pub(in crate::web) use self::response::receive;
 use self::response::{Response, Unreadable, is_at_uri_of};
 
@@ -64,15 +66,6 @@ pub(in crate::web) async fn answer(
     };
     // This flow is over, whatever the result.
     reply.and_cookies(flows.end(&state))
-}
-
-/// A browser that comes back from the provider to which this outpost sent it.
-#[derive(Clone, Copy)]
-struct Callback<'a> {
-    context: Context<'a>,
-    application: &'a Application,
-    provider: &'a Provider,
-    request: &'a ForwardedRequest<'a>,
 }
 
 /// What remains of a sign-in whose code is used.

@@ -9,7 +9,7 @@ use super::super::headers;
 use super::super::host_plan::HostPlan;
 use super::super::ingress::{Ingress, PREFIX};
 use super::super::settings::Settings;
-use super::metadata;
+use super::shape::metadata;
 
 /// Returns the Ingress with its authentication at the outpost.
 pub(super) fn ingress(

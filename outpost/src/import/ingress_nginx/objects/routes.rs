@@ -6,7 +6,7 @@ use super::super::host_plan::HostPlan;
 use super::super::ingress::Service;
 use super::super::location::Location;
 use super::super::upstream::{scheme_of, transport};
-use super::insert;
+use super::shape::insert;
 
 /// Above what the length of another provider's rule can be.
 const BASE: usize = 100_000;

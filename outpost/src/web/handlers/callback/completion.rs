@@ -10,7 +10,7 @@ use gatepost_session::NumericDate;
 use gatepost_store::SessionRecord;
 use openidconnect::{AuthorizationCode, RedirectUrl};
 
-use super::Callback;
+use super::arrival::Callback;
 use super::response::Response;
 use crate::application::ReturnTo;
 use crate::sessions::{IssueError, Issued, Mark};

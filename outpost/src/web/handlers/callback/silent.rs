@@ -4,7 +4,7 @@
 //! session, and have the user sign in, but it never extends the session. Only what the outpost
 //! itself sees at the provider does that.
 
-use super::Callback;
+use super::arrival::Callback;
 use crate::application::{Application, ReturnTo};
 use crate::web::failure::Failure;
 use crate::web::outcome::{Outcome, Reply};
