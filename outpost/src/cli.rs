@@ -88,7 +88,7 @@ enum Command {
     Import(import::ImportCommand),
     /// Print a new key for `keys` or the keys file.
     Keygen {
-        /// The key's id: letters, digits, `.`, `_` and `-`. Without one: the date, and four letters
+        /// The key's id: letters, digits, `.`, `_` and `-`. Without one: the date, and four hexadecimal digits
         /// that make keys of one day differ.
         #[arg(long, default_value = "", hide_default_value = true)]
         kid: String,

@@ -74,7 +74,10 @@ pub struct ExternalUrl {
 
 /// Why a text is not an [`ExternalUrl`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("expected scheme and host without a path, like `https://wiki.example.com`")]
+#[error(
+    "expected scheme and host without a path, like `https://wiki.example.com`; for all hosts of a domain, \
+     `mode: domain` and a `cookieDomain`"
+)]
 pub struct InvalidExternalUrl;
 
 /// Returns whether a URL has scheme, host and port alone.

@@ -429,6 +429,15 @@ pub(crate) fn only_the_proxy_asks(site: &Site, hosts: &[&str]) -> Result<()> {
             }
         }
     }
+    // Of several providers, each has a redirect URI of its own name, which may begin so.
+    let outposts = hosts.last().context("a host")?;
+    let url = site.url(outposts, "/akprox/callback/authentik?code=x&state=y")?;
+    let answer = Answer::read(client.page_load(Method::GET, &url).send()?)?;
+    assert!(
+        answer.body.contains("<h1>Page not found</h1>"),
+        "{outposts}: the outpost has no provider of this name: {}",
+        answer.body
+    );
     Ok(())
 }
 

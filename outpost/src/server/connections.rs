@@ -22,8 +22,9 @@ use gatepost_base::contained::contained;
 use http::header::{CONNECTION, EXPECT};
 use http::{HeaderValue, Request, Version};
 use hyper::body::Incoming;
+use hyper::rt::Executor;
 use hyper::service::{Service as _, service_fn};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -123,7 +124,7 @@ impl Stop {
 
 /// What the connections of a listener share.
 struct Shared {
-    http: Builder<TokioExecutor>,
+    http: Builder<Contained>,
     certificate: Option<ShownCertificate>,
     application: TowerToHyperService<Router>,
     stop: Stop,
@@ -199,10 +200,23 @@ fn concerns_one_connection(error: &io::Error) -> bool {
     )
 }
 
+/// Runs the streams of HTTP/2, each of which is a task. A panic in one costs that stream.
+#[derive(Clone, Copy, Debug)]
+struct Contained;
+
+impl<F> Executor<F> for Contained
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    fn execute(&self, work: F) {
+        tokio::spawn(contained(work));
+    }
+}
+
 /// Returns how HTTP is spoken. It limits the time and memory of a client: a slow one occupies a connection,
 /// not the service.
-fn http() -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
+fn http() -> Builder<Contained> {
+    let mut builder = Builder::new(Contained);
     builder
         .http1()
         .timer(TokioTimer::new())

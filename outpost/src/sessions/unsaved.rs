@@ -41,9 +41,13 @@ struct Unsaved {
 type Slot = Arc<tokio::sync::Mutex<Option<SessionRecord>>>;
 
 impl Waiting {
-    /// Returns the next session to try. Forgets those that are saved or over.
-    fn next(&mut self, now: NumericDate) -> Option<SessionId> {
+    /// Forgets the sessions that are over.
+    fn forget_ended(&mut self, now: NumericDate) {
         self.sessions.retain(|_, unsaved| now < unsaved.ends);
+    }
+
+    /// Returns the next session to try, if any is left.
+    fn next(&mut self) -> Option<SessionId> {
         while let Some(id) = self.order.front() {
             if self.sessions.contains_key(id) {
                 return Some(id.clone());
@@ -83,8 +87,9 @@ impl UnsavedSessions {
             let Some(unsaved) = unsaved.upgrade() else {
                 return;
             };
+            unsaved.waiting().forget_ended(clock.now());
             loop {
-                let next = unsaved.waiting().next(clock.now());
+                let next = unsaved.waiting().next();
                 let Some(id) = next else {
                     return;
                 };

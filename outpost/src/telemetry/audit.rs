@@ -25,13 +25,20 @@ pub(crate) fn signed_in(application: &str, identity: &Identity, session: &Sessio
     of_session("sign_in", "signed in", application, identity, session);
 }
 
-/// Logs that a sign-in came back from the provider and did not lead to a session, and why.
-pub(crate) fn sign_in_failed(application: &str, issuer: &str, reason: &dyn Display) {
+/// Logs that a sign-in came back from the provider and did not lead to a session. `code` is the failure's,
+/// `reason` says it in words, those of the provider or of a browser among them.
+pub(crate) fn sign_in_failed(
+    application: &str,
+    issuer: &str,
+    code: &'static str,
+    reason: &dyn Display,
+) {
     tracing::info!(
         target: TARGET,
         event = "sign_in_failed",
         application,
         issuer,
+        code,
         %reason,
         "sign-in failed",
     );

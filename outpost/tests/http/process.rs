@@ -429,7 +429,9 @@ async fn decisions_and_sign_ins_are_counted_and_audited_without_secrets() {
         failed.await.expect("an answer").status(),
         StatusCode::BAD_REQUEST
     );
-    let reason = audited("sign_in_failed")["reason"].to_string();
+    let failed = audited("sign_in_failed");
+    assert_eq!(failed["code"], "sign_in_failed");
+    let reason = failed["reason"].to_string();
     assert!(reason.contains("refuses the client `gatepost`"), "{reason}");
 
     let said = format!("{}\n{text}", running.lines.all());

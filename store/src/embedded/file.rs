@@ -210,7 +210,9 @@ fn open(path: &Path, cache_bytes: usize, recovery: &Recovery) -> Result<Database
         error => other(error.into()),
     })?;
     let lost = recovery.revocation();
-    let format = tables::prepare(&database, &lost).map_err(|error| {
+    let format = contained_blocking(|| tables::prepare(&database, &lost));
+    let format = format.map_err(|panicked| OpenError::Damaged(panicked.into()))?;
+    let format = format.map_err(|error| {
         let is_damaged = matches!(error.downcast_ref(), Some(StorageError::Corrupted(_)))
             || matches!(
                 error.downcast_ref(),

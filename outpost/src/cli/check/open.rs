@@ -64,7 +64,10 @@ fn opening_rules(application: &ApplicationSettings) -> Vec<OpeningRule> {
     let open = rules.filter(|(_, rule)| {
         // Labels and variables have a flag as its text.
         let public = rule.get("public");
-        public.is_some_and(|flag| *flag == true || flag.as_str() == Some("true"))
+        public.is_some_and(|flag| {
+            let text = flag.as_str().unwrap_or_default();
+            *flag == true || text.trim().eq_ignore_ascii_case("true")
+        })
     });
     open.map(|(at, rule)| {
         let name = rule.get("name").and_then(Value::as_str);
@@ -123,6 +126,11 @@ mod tests {
                 ", rules: [{paths: [/x], deny: true}, {name: health, paths: [/healthz], public: \
                  true}, {paths: ['/*'], methods: [GET], public: true}]",
                 "open without a session: what rule `health` says, what rule 3 says\n",
+                "",
+            ),
+            (
+                ", rules: [{name: health, paths: [/healthz], public: ' True'}]",
+                "open without a session: what rule `health` says\n",
                 "",
             ),
             (

@@ -96,6 +96,14 @@ fn check(fields: &Fields<'_>, key: &str, names: &[String], known: KnownProviders
                  provider by letters, digits, `-`, `_` and `.` alone, and give it a `title`"
             ));
         }
+        // Proxies keep clients from `…/auth`, where they ask themselves.
+        if names.iter().any(|name| name.eq_ignore_ascii_case("auth")) {
+            problem(
+                "`auth` becomes the end of a redirect URI where there are several, and only proxies ask at \
+                 `…/auth`: give the provider another name, and this one as its `title`"
+                    .to_owned(),
+            );
+        }
     }
     good
 }

@@ -58,6 +58,16 @@ pub(super) fn of<'i>(documents: &'i Documents, settings: &Settings) -> Outcome<'
 /// Returns why the classes of an import are not those of one controller, as far as the documents say.
 /// The settings of one ConfigMap hold for one controller alone, and another one's may protect more.
 fn several_controllers(documents: &Documents, settings: &Settings) -> Option<String> {
+    let unknown = |class: &&String| !documents.classes.contains_key(*class);
+    if settings.classes.len() > 1
+        && let Some(class) = settings.classes.iter().find(unknown)
+    {
+        return Some(format!(
+            "no document says which controller the class `{class}` is of, and the settings of another one \
+             may protect more: add the output of `kubectl get ingressclass -o yaml`, or import one class at a \
+             time"
+        ));
+    }
     let controller = |class: &String| Some((class.clone(), documents.classes.get(class)?));
     let known: Vec<(String, &String)> = settings.classes.iter().filter_map(controller).collect();
     let (first, rest) = known.split_first()?;

@@ -69,7 +69,7 @@ pub(in crate::web) async fn answer(
 }
 
 /// What remains of a sign-in whose code is used.
-struct Attempt {
+struct Remains {
     return_to: ReturnTo,
     silent: bool,
     /// The session that was to be renewed.
@@ -96,7 +96,7 @@ impl Callback<'_> {
         }
         let targets = &context.outpost.long_targets;
         let pending = targets.give_back(pending, application, context.now());
-        let attempt = Attempt {
+        let remains = Remains {
             return_to: pending.return_to.clone(),
             silent: pending.silent,
             renewed: pending.session.clone(),
@@ -105,24 +105,24 @@ impl Callback<'_> {
         };
         match self.complete(response, pending).await {
             Ok(reply) => reply,
-            Err(failure) => self.answer_failure(failure, attempt).await,
+            Err(failure) => self.answer_failure(failure, remains).await,
         }
     }
 
-    async fn answer_failure(self, failure: Failure, attempt: Attempt) -> Reply {
+    async fn answer_failure(self, failure: Failure, remains: Remains) -> Reply {
         let Self {
             context,
             application,
             provider,
             request,
         } = self;
-        let Attempt {
+        let Remains {
             return_to,
             silent,
             renewed,
             restarts,
             step_up_url,
-        } = attempt;
+        } = remains;
         let reply = renamed::sign_in_again(context, request, provider, &failure, &return_to).await;
         if let Some(reply) = reply {
             return reply;
@@ -162,6 +162,7 @@ impl Callback<'_> {
         audit::sign_in_failed(
             self.application.audience().as_str(),
             self.provider.settings().issuer.as_str(),
+            failure.code().as_str(),
             &failure,
         );
         failure.into()
