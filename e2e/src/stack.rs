@@ -370,7 +370,7 @@ impl Builder {
             fs::create_dir(&state)?;
             traefik_folder.mount(&state, "/gatepost")?;
             for spec in &mut self.applications {
-                for key in ["keysFile", "require"] {
+                for key in ["keysFile", "plainHttp", "require"] {
                     spec.plugin.entry(key).or_insert(Value::Null);
                 }
                 spec.plugin.insert("stateDir".into(), json!("/gatepost"));

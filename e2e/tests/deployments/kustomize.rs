@@ -142,37 +142,6 @@ fn the_chart_has_the_alerts_and_the_dashboard_of_deploy() -> Result<()> {
     Ok(())
 }
 
-/// The chart has lists of its own, which a header that the policy learns of must reach too.
-#[test]
-fn the_chart_removes_every_header_that_the_policy_knows() -> Result<()> {
-    let root = layout::root();
-    let chart = root.join("deploy/helm/gatepost/templates/_traefik.tpl");
-    let chart = fs::read_to_string(chart)?.to_lowercase();
-    let policy = fs::read_to_string(root.join("policy/src/headers/other_systems.rs"))?;
-    // Each has a line of its own.
-    let quoted = |line: &str| {
-        Some(
-            line.trim()
-                .strip_prefix('"')?
-                .strip_suffix("\",")?
-                .to_lowercase(),
-        )
-    };
-    let names: Vec<String> = policy.lines().filter_map(quoted).collect();
-    assert!(names.len() > 50, "{names:?}");
-    for name in names {
-        // A family's in the form of the pattern, where `.` stands for any character.
-        let is_family = name.ends_with('-');
-        let name = if is_family {
-            name.replace('-', ".")
-        } else {
-            name
-        };
-        assert!(chart.contains(&format!("\"{name}\"")), "{name}");
-    }
-    Ok(())
-}
-
 /// What a client may say for itself is of every manifest.
 #[test]
 fn the_chart_asks_as_the_manifests_do() -> Result<()> {
