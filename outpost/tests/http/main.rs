@@ -30,6 +30,7 @@ mod limits;
 mod machine_issuers;
 mod machines;
 mod meanwhile;
+mod monitored;
 mod process;
 mod program;
 mod provider;
