@@ -163,7 +163,7 @@ local replaced = {
     "x-forwarded-server",
     "x-forwarded-port",
     "x-real-ip",
-    -- The end of what is generated.
+    -- End of the generated lines.
 }
 
 -- The headers of a refusal that go to the browser.

@@ -123,7 +123,7 @@ The pattern has the headers of other systems too, whatever `headers.preset` is, 
 {{- $prefixes := list `x.gatepost.` `remote.` `x.remote.` `x.webauth.` `x.authentik.` `x.auth.request.` `x.authenticated.` `x.vouch.` `x.pomerium.` `x.goog.authenticated.user.` `x.goog.iap.` `x.ms.client.principal.` `x.ms.token.` `x.amzn.oidc.` `x.consumer.` `x.credential.` `cf.access.` `tailscale.user.` `oidc.` -}}
 {{- $others := list `X-Forwarded-User` `X-Forwarded-Email` `X-Forwarded-Groups` `X-Forwarded-Preferred-Username` `X-Forwarded-Access-Token` `X-Auth-Username` `X-Auth-Groups` `X-Original-URL` `X-Rewrite-URL` `X-Script-Name` `X-Forwarded-Login` `X-Forwarded-Name` `X-Auth-Roles` `X-Auth-Email` `X-Auth-Name` `X-Auth-Subject` `X-Auth-Userid` `X-Userinfo` `X-Ms-Client-Principal` `Script-Name` `Forwarded` `X-Forwarded-Ssl` `X-Forwarded-Scheme` `X-Forwarded-Protocol` `X-Url-Scheme` `X-Scheme` `Front-End-Https` `Client-Ip` `X-Client-Ip` `X-Cluster-Client-Ip` `X-Original-Host` `Proxy` -}}
 {{- $methods := list `X-HTTP-Method-Override` `X-HTTP-Method` `X-Method-Override` -}}
-{{- /* The end of what is generated. */ -}}
+{{- /* End of the generated lines. */ -}}
 {{- $families := $aliases -}}
 {{- /* A kept name in other spellings than that one, which the proxy in front overwrites. */ -}}
 {{- range $kept -}}

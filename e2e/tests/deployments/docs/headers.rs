@@ -13,7 +13,7 @@ use gatepost_policy::{
 
 /// The lines between which a file has generated ones.
 const BEGIN: &str = "Generated: each header that no client may say.";
-const END: &str = "The end of what is generated.";
+const END: &str = "End of the generated lines.";
 
 /// What a file shows of the names.
 enum Part {

@@ -198,7 +198,7 @@ pub(in super::super) const TABLE: &[Annotation] = &[
     row("app-root", Kept, Expressed),
     row(
         "server-alias",
-        Line("the other names are no applications: nobody signs in there. Give them rules of their own"),
+        Line("the other names are not applications, and users cannot sign in there. Give them rules of their own"),
         Expressed,
     ),
     row(
@@ -258,7 +258,7 @@ pub(in super::super) const TABLE: &[Annotation] = &[
     row("affinity", Kept, STICKY),
     row(
         "affinity-mode",
-        Line("Traefik keeps a client at its pod (`persistent`), and balances no clients anew"),
+        Line("Traefik keeps a client at its pod (`persistent`), and does not rebalance clients"),
         Nothing,
     ),
     row("affinity-canary-behavior", Kept, Nothing),
