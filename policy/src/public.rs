@@ -1,6 +1,6 @@
 //! Paths that need no session.
 
-use alloc::string::String;
+use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
 use gatepost_scan::begins_otherwise;
@@ -120,8 +120,13 @@ impl PublicPaths {
         })
     }
 
+    /// Returns the text of each pattern.
+    pub fn texts(&self) -> impl Iterator<Item = String> {
+        self.patterns.iter().map(Pattern::to_string)
+    }
+
     /// Returns whether they are all paths.
-    pub(crate) fn are_all(&self) -> bool {
+    pub fn are_all(&self) -> bool {
         let is_all =
             |own: &Pattern| own.method.is_none() && own.segments().next().is_none() && own.subtree;
         self.patterns.iter().any(is_all)

@@ -72,9 +72,14 @@ impl Rules {
 
     /// Returns whether some rule opens requests to every client.
     pub fn open_something(&self) -> bool {
-        self.0
-            .iter()
-            .any(|(_, rule)| matches!(rule.effect, Effect::Public))
+        self.opening().next().is_some()
+    }
+
+    /// Returns the rules that open requests to every client, by their place from 0.
+    pub fn opening(&self) -> impl Iterator<Item = (usize, &Rule)> {
+        let all = self.0.iter().enumerate();
+        let all = all.map(|(at, (_, rule))| (at, rule));
+        all.filter(|(_, rule)| matches!(rule.effect, Effect::Public))
     }
 
     /// Returns whether some rule is for certain methods.
@@ -149,6 +154,11 @@ impl Rules {
 }
 
 impl Rule {
+    /// Returns its name for people, if it has one.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
     fn fingerprint(&self) -> Fingerprint {
         let mut own = Fingerprint::new();
         if let Some(paths) = &self.paths {

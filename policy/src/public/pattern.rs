@@ -153,6 +153,17 @@ impl Pattern {
     }
 }
 
+impl fmt::Display for Pattern {
+    /// Writes the text of which the pattern was parsed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(method) = &self.method {
+            write!(f, "{}=", String::from_utf8_lossy(method))?;
+        }
+        let end = if self.subtree { "*" } else { "" };
+        write!(f, "{}{end}", String::from_utf8_lossy(&self.literal))
+    }
+}
+
 /// Returns whether some server may take a segment for one of the pattern: as [`reads_as`] says, or
 /// on Windows, where `:` names a part of a file, and where files have short names beside their own.
 fn may_match(own: &[u8], segment: &[u8]) -> bool {

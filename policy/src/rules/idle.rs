@@ -49,14 +49,17 @@ impl Rules {
 
     /// Returns whether a rule is for every request, so that the short form never decides alone.
     pub fn have_last(&self) -> bool {
-        self.0.iter().any(|(_, rule)| {
-            let all_paths = rule.paths.as_ref().is_none_or(PublicPaths::are_all);
-            all_paths && rule.methods.is_empty() && rule.networks.is_empty()
-        })
+        self.0.iter().any(|(_, rule)| rule.is_for_everything())
     }
 }
 
 impl Rule {
+    /// Returns whether it is for every request.
+    pub fn is_for_everything(&self) -> bool {
+        let all_paths = self.paths.as_ref().is_none_or(PublicPaths::are_all);
+        all_paths && self.methods.is_empty() && self.networks.is_empty()
+    }
+
     fn has_other_methods(&self) -> bool {
         let Some(paths) = &self.paths else {
             return false;

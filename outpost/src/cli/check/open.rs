@@ -1,14 +1,10 @@
 //! What of each application is open to every client, so that an operator sees it in one place.
 
-use gatepost_policy::PublicPaths;
-use serde_json::Value;
+use gatepost_policy::Rule;
 
 use super::report::{Report, Subject};
 use crate::application::ApplicationSettings;
 use crate::config::Config;
-
-/// The pattern of every path.
-const EVERYTHING: &str = "/*";
 
 /// Adds the paths and the rules that open something, and warns where they open everything.
 pub(super) fn check(config: &Config, report: &mut Report) {
@@ -20,24 +16,20 @@ pub(super) fn check(config: &Config, report: &mut Report) {
 fn check_one(application: &ApplicationSettings, report: &mut Report) {
     let name = application.audience.to_string();
     let subject = Subject::Application(name.clone());
-    let rules = opening_rules(application);
-    let mut open = texts(application.shared.get("public"));
-    open.extend(
-        rules
-            .iter()
-            .map(|rule| format!("what rule {} says", rule.label)),
-    );
+    let policy = &application.policy;
+    let rules = policy.rules.opening().map(label);
+    let rules = rules.map(|label| format!("what rule {label} says"));
+    let open: Vec<String> = policy.public.texts().chain(rules).collect();
     if !open.is_empty() {
         let open = open.join(", ");
         report.note(&subject, format!("open without a session: {open}"));
     }
-    let everything = PublicPaths::parse([EVERYTHING]).unwrap_or_default();
-    let public = &application.policy.public;
-    let by = if !public.is_empty() && public.covers(&everything) {
+    let by = if policy.public.are_all() {
         Some("`public`".to_owned())
     } else {
-        let mut rules = rules.iter().filter(|rule| rule.opens_everything);
-        rules.next().map(|rule| format!("rule {}", rule.label))
+        let mut rules = policy.rules.opening();
+        let rule = rules.find(|(_, rule)| rule.is_for_everything());
+        rule.map(|rule| format!("rule {}", label(rule)))
     };
     if let Some(by) = by {
         report.warning(
@@ -50,55 +42,10 @@ fn check_one(application: &ApplicationSettings, report: &mut Report) {
     }
 }
 
-/// A rule with `public: true`.
-struct OpeningRule {
-    /// Its name, or its number from 1.
-    label: String,
-    /// Whether it is for every request.
-    opens_everything: bool,
-}
-
-fn opening_rules(application: &ApplicationSettings) -> Vec<OpeningRule> {
-    let rules = application.shared.get("rules").and_then(Value::as_array);
-    let rules = rules.into_iter().flatten().enumerate();
-    let open = rules.filter(|(_, rule)| {
-        // Labels and variables have a flag as its text.
-        let public = rule.get("public");
-        public.is_some_and(|flag| {
-            let text = flag.as_str().unwrap_or_default();
-            *flag == true || text.trim().eq_ignore_ascii_case("true")
-        })
-    });
-    open.map(|(at, rule)| {
-        let name = rule.get("name").and_then(Value::as_str);
-        let is_for_some = ["methods", "networks"]
-            .iter()
-            .any(|key| rule.get(key).is_some());
-        let everywhere = texts(rule.get("paths")).iter().any(|own| own == EVERYTHING);
-        OpeningRule {
-            label: name.map_or_else(|| (at + 1).to_string(), |name| format!("`{name}`")),
-            opens_everything: everywhere && !is_for_some,
-        }
-    })
-    .collect()
-}
-
-/// Returns the entries of a list, or of a text with commas.
-fn texts(list: Option<&Value>) -> Vec<String> {
-    match list {
-        Some(Value::Array(entries)) => {
-            let texts = entries.iter().filter_map(Value::as_str);
-            texts.map(str::to_owned).collect()
-        }
-        Some(Value::String(text)) => {
-            let texts = text
-                .split(',')
-                .map(str::trim)
-                .filter(|text| !text.is_empty());
-            texts.map(str::to_owned).collect()
-        }
-        _ => Vec::new(),
-    }
+/// Returns the name of a rule, or its number from 1.
+fn label((at, rule): (usize, &Rule)) -> String {
+    rule.name()
+        .map_or_else(|| (at + 1).to_string(), |name| format!("`{name}`"))
 }
 
 #[cfg(test)]
@@ -132,6 +79,11 @@ mod tests {
                 ", rules: [{name: health, paths: [/healthz], public: ' True'}]",
                 "open without a session: what rule `health` says\n",
                 "",
+            ),
+            (
+                ", rules: '[{\"Name\": \"all\", \"Paths\": [\"/*\"], \"PUBLIC\": true}]'",
+                "open without a session: what rule `all` says\n",
+                "wiki: rule `all` opens every path to every client",
             ),
             (
                 ", public: [/x, '/*']",
