@@ -15,6 +15,7 @@ mod headers;
 mod host;
 mod host_plan;
 mod ingress;
+mod json;
 mod location;
 mod middlewares;
 mod objects;

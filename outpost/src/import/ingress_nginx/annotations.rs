@@ -134,7 +134,7 @@ pub(super) fn inexpressible(ingress: &Ingress, form: Form) -> Option<String> {
             }
         }
         let secret = ingress.set("auth-secret").and_then(|it| it.split_once('/'));
-        let own = ingress.namespace.as_deref().unwrap_or("default");
+        let own = ingress.own_namespace();
         return secret.filter(|(namespace, _)| *namespace != own).map(|_| {
             "its `auth-secret` is in another namespace, and Traefik leaves such an Ingress out"
                 .to_owned()

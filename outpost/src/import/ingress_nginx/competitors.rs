@@ -41,7 +41,7 @@ pub(super) fn why_exposed(
     gates: &[&str],
     documents: &Documents,
 ) -> Option<&'static str> {
-    if !other.hosts().any(|own| own == host) || other.is_of_cert_manager() {
+    if !other.has_host(host) || other.is_of_cert_manager() {
         return None;
     }
     let addresses = addresses::of_ingress(other, &documents.controller);
@@ -54,7 +54,7 @@ pub(super) fn why_exposed(
         has_only_a_service && service.is_ok_and(|url| url.is_some_and(|url| gates == [url]));
     let is_uniform = gates.len() == 1
         && locations.iter().all(|it| it.gate.is_some())
-        && !differs(locations, |it| &it.addresses);
+        && !differs(locations.iter().map(|it| &it.addresses));
     if !is_open && other.class().is_none() {
         return Some("it has this host too, is protected and names no class");
     }

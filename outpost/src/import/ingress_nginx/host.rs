@@ -28,7 +28,7 @@ pub(super) fn verdict<'i>(
     documents: &'i Documents,
     settings: &Settings,
 ) -> Verdict<'i> {
-    let of_host = |it: &&&Ingress| it.hosts().any(|own| own == host);
+    let of_host = |it: &&&Ingress| it.has_host(host);
     let ingresses: Vec<&Ingress> = sorted.own.iter().filter(of_host).copied().collect();
     let canaries: Vec<&Ingress> = sorted.canaries.iter().filter(of_host).copied().collect();
     let mut builder = Builder {
@@ -165,7 +165,7 @@ impl<'i> Builder<'_, 'i> {
         let form = self.settings.form;
         for ingress in ingresses {
             if let Some(reason) = annotations::inexpressible(ingress, form) {
-                self.reasons.push(format!("{}: {reason}", ingress.title()));
+                self.refuse(ingress, &reason);
             }
         }
         for canary in canaries {
@@ -179,7 +179,7 @@ impl<'i> Builder<'_, 'i> {
             } else {
                 continue;
             };
-            self.reasons.push(format!("{}: {reason}", canary.title()));
+            self.refuse(canary, reason);
         }
     }
 }

@@ -93,15 +93,13 @@ impl<'i> HostPlan<'i> {
 
     /// Returns whether some addresses may ask for a part only.
     pub(super) fn differs_by_address(&self) -> bool {
-        differs(&self.locations, |it| &it.addresses)
+        differs(self.locations.iter().map(|it| &it.addresses))
     }
 }
 
-pub(super) fn differs<'l, 'i, T: PartialEq>(
-    locations: &'l [Location<'i>],
-    of: impl Fn(&'l Location<'i>) -> T,
-) -> bool {
-    let mut all = locations.iter().map(of);
+/// Returns whether some value is another than the first.
+pub(super) fn differs<T: PartialEq>(values: impl IntoIterator<Item = T>) -> bool {
+    let mut all = values.into_iter();
     let first = all.next();
     all.any(|other| Some(other) != first)
 }

@@ -146,6 +146,11 @@ impl Ingress {
         format!("{}{}", namespace.unwrap_or_default(), self.name)
     }
 
+    /// Returns the namespace that it is in: `default` where it names none.
+    pub(super) fn own_namespace(&self) -> &str {
+        self.namespace.as_deref().unwrap_or("default")
+    }
+
     /// Returns the value of an annotation of ingress-nginx.
     pub(super) fn annotation(&self, key: &str) -> Option<&str> {
         let value = self.annotations.get(&format!("{PREFIX}{key}"));
@@ -173,6 +178,11 @@ impl Ingress {
     /// Returns the hosts of its rules.
     pub(super) fn hosts(&self) -> impl Iterator<Item = &str> {
         self.spec.rules.iter().map(Rule::host)
+    }
+
+    /// Returns whether it has a rule for a host.
+    pub(super) fn has_host(&self, host: &str) -> bool {
+        self.hosts().any(|own| own == host)
     }
 
     /// Returns whether it is there until cert-manager has a certificate.

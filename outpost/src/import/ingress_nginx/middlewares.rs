@@ -7,6 +7,7 @@ use url::Url;
 use super::headers;
 use super::host_plan::HostPlan;
 use super::ingress::Ingress;
+use super::json::insert;
 use super::location::{Location, rewrite};
 use super::rules::{NO_GROUP, Rule};
 use super::settings::Settings;
@@ -34,9 +35,9 @@ pub(super) fn of_location(
             .iter()
             .position(|it| it.addresses == location.addresses);
         let mut list = json!({ "sourceRange": location.addresses });
-        if let (true, Some(list)) = (reads_forwarded_for, list.as_object_mut()) {
+        if reads_forwarded_for {
             // What the balancer says last, and nothing where Traefik does not trust it.
-            list.insert("ipStrategy".to_owned(), json!({ "depth": 1 }));
+            insert(&mut list, "ipStrategy", json!({ "depth": 1 }));
         }
         let number = same.unwrap_or(at) + 1;
         middlewares.push((
@@ -49,11 +50,11 @@ pub(super) fn of_location(
     }
     middlewares.push((
         format!("remove-headers.{name}"),
-        set_headers(of_clients(plan, settings)),
+        set_headers(&of_clients(plan, settings)),
     ));
     middlewares.push((name.clone(), gate(plan, settings)));
     if let Some(host) = location.ingress.set("upstream-vhost") {
-        let spec = set_headers([("Host".to_owned(), json!(host))].into_iter().collect());
+        let spec = set_headers(&json!({ "Host": host }));
         middlewares.push((format!("upstream-host-{}.{name}", at + 1), spec));
     }
     let target = location.ingress.set("rewrite-target");
@@ -62,8 +63,7 @@ pub(super) fn of_location(
         let spec = json!({ "replacePathRegex": { "regex": regex, "replacement": replacement } });
         middlewares.push((format!("rewrite-{}.{name}", at + 1), spec));
         if let Some(prefix) = location.ingress.set("x-forwarded-prefix") {
-            let header = ("X-Forwarded-Prefix".to_owned(), json!(prefix));
-            let spec = set_headers([header].into_iter().collect());
+            let spec = set_headers(&json!({ "X-Forwarded-Prefix": prefix }));
             middlewares.push((format!("prefix-{}.{name}", at + 1), spec));
         }
     }
@@ -94,7 +94,7 @@ const OF_NGINX: [&str; 6] = [
 ];
 
 /// Returns the headers that a client may not send, with what the application gets in their place.
-fn of_clients(plan: &HostPlan<'_>, settings: &Settings) -> Map<String, Value> {
+fn of_clients(plan: &HostPlan<'_>, settings: &Settings) -> Value {
     let mut headers = Map::new();
     // The plugin removes what a client sends under the names that it knows, and the outpost's answer
     // replaces the rest.
@@ -109,10 +109,10 @@ fn of_clients(plan: &HostPlan<'_>, settings: &Settings) -> Map<String, Value> {
         let is_scheme = plan.https && name.ends_with("Scheme");
         headers.insert(name.to_owned(), json!(if is_scheme { "https" } else { "" }));
     }
-    headers
+    headers.into()
 }
 
-fn set_headers(headers: Map<String, Value>) -> Value {
+fn set_headers(headers: &Value) -> Value {
     json!({ "headers": { "customRequestHeaders": headers } })
 }
 
@@ -202,9 +202,9 @@ fn gate(plan: &HostPlan<'_>, settings: &Settings) -> Value {
         "keysFile": "/keys/gatepost.keys",
         "require": { "groups": [NO_GROUP] },
     });
-    if let (false, Some(plugin)) = (plan.rules.is_empty(), plugin.as_object_mut()) {
+    if !plan.rules.is_empty() {
         let rules = plan.rules.iter().map(Rule::value).collect();
-        plugin.insert("rules".to_owned(), traefik::rules_of_middleware(rules));
+        insert(&mut plugin, "rules", traefik::rules_of_middleware(rules));
     }
     json!({ "plugin": { "gatepost": plugin } })
 }

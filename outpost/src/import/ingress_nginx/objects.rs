@@ -10,10 +10,11 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use self::routes::{http_rule, route};
-use self::shape::{entry_points, gateway_object, insert, parents, traefik};
+use self::shape::{entry_points, gateway_object, parents, traefik};
 use super::documents::Documents;
 use super::host_plan::HostPlan;
 use super::ingress::Ingress;
+use super::json::insert;
 use super::middlewares;
 use super::order::RULES_OF_A_ROUTE;
 use super::settings::{Form, Settings};
@@ -111,13 +112,14 @@ fn of_host(plan: &HostPlan<'_>, documents: &Documents, settings: &Settings) -> V
         let namespace = location.ingress.namespace.as_deref();
         let chain = middlewares::of_location(plan, at, location, settings, forwarded);
         let names: Vec<&str> = chain.iter().map(|(name, _)| &**name).collect();
+        let own = transport(plan, location).filter(|_| settings.form == Form::Crds);
+        let by = own.as_ref().map(|(name, _)| &**name);
         let route = match settings.form {
             Form::Gateway => http_rule(location, &names),
-            _ => route(plan, at, location, &names),
+            _ => route(plan, at, location, &names, by),
         };
-        let own = transport(plan, location).filter(|_| settings.form == Form::Crds);
-        if let Some((name, spec)) = own {
-            objects.push(traefik("ServersTransport", &name, namespace, &spec));
+        if let Some((name, spec)) = &own {
+            objects.push(traefik("ServersTransport", name, namespace, spec));
         }
         for (name, spec) in &chain {
             objects.push(traefik("Middleware", name, namespace, spec));

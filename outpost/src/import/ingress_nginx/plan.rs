@@ -68,8 +68,8 @@ fn several_controllers(documents: &Documents, settings: &Settings) -> Option<Str
              time"
         ));
     }
-    let controller = |class: &String| Some((class.clone(), documents.classes.get(class)?));
-    let known: Vec<(String, &String)> = settings.classes.iter().filter_map(controller).collect();
+    let controller = |class: &String| documents.classes.get_key_value(class);
+    let known: Vec<(&String, &String)> = settings.classes.iter().filter_map(controller).collect();
     let (first, rest) = known.split_first()?;
     let other = rest.iter().find(|it| it.1 != first.1)?;
     Some(format!(
@@ -113,7 +113,7 @@ impl<'i> Outcome<'i> {
                     self.refused.extend(lines);
                 }
                 Verdict::Open => {
-                    let has_it = |it: &&&Ingress| it.hosts().any(|own| own == name);
+                    let has_it = |it: &&&Ingress| it.has_host(name);
                     for ingress in sorted.own.iter().filter(has_it) {
                         open.entry(ingress.title()).or_default().push(shown);
                     }

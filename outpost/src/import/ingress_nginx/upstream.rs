@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::host_plan::{HostPlan, differs};
 use super::ingress::Ingress;
+use super::json::insert;
 use super::location::Location;
 use super::settings::Form;
 
@@ -51,11 +52,10 @@ pub(super) fn unfit(ingress: &Ingress, form: Form) -> Option<String> {
         return None;
     }
     let own = ProxySsl::of(ingress)?;
-    let namespace = ingress.namespace.as_deref().unwrap_or("default");
     let is_own = own
         .secret
         .split_once('/')
-        .is_some_and(|(of, name)| of == namespace && !name.is_empty());
+        .is_some_and(|(of, name)| of == ingress.own_namespace() && !name.is_empty());
     if !is_own {
         return Some(format!(
             "its `proxy-ssl-secret` {} is not `NAMESPACE/NAME` of its own namespace, and neither the controller \
@@ -73,9 +73,13 @@ pub(super) fn unfit(ingress: &Ingress, form: Form) -> Option<String> {
 /// Returns why the Services of a host cannot be reached as nginx reached them: what one Ingress says holds
 /// for the whole host.
 pub(super) fn differing(locations: &[Location<'_>], form: Form) -> Option<String> {
-    let mut of_tls = locations.to_vec();
-    of_tls.retain(|it| scheme_of(it.ingress) == Some("https"));
-    (form == Form::Crds && differs(&of_tls, |it| ProxySsl::of(it.ingress))).then(|| {
+    if form != Form::Crds {
+        return None;
+    }
+    let of_tls = locations
+        .iter()
+        .filter(|it| scheme_of(it.ingress) == Some("https"));
+    differs(of_tls.map(|it| ProxySsl::of(it.ingress))).then(|| {
         "its Ingresses differ in `proxy-ssl-…`, and nginx takes those of one of them for the whole host: write \
          the same in each with `backend-protocol: HTTPS`"
             .to_owned()
@@ -93,15 +97,13 @@ pub(super) fn transport(plan: &HostPlan<'_>, location: &Location<'_>) -> Option<
     };
     let secret = own.secret.rsplit('/').next().unwrap_or_default();
     let mut spec = json!({ "certificatesSecrets": [secret] });
-    if let Some(spec) = spec.as_object_mut() {
-        if own.verifies {
-            spec.insert("rootCAs".to_owned(), json!([{ "secret": secret }]));
-        } else {
-            spec.insert("insecureSkipVerify".to_owned(), json!(true));
-        }
-        if let Some(name) = own.name {
-            spec.insert("serverName".to_owned(), json!(name));
-        }
+    if own.verifies {
+        insert(&mut spec, "rootCAs", json!([{ "secret": secret }]));
+    } else {
+        insert(&mut spec, "insecureSkipVerify", json!(true));
+    }
+    if let Some(name) = own.name {
+        insert(&mut spec, "serverName", json!(name));
     }
     Some((format!("proxy-ssl.gatepost-{}", plan.host), spec))
 }

@@ -69,7 +69,7 @@ fn of_others(ingress: &Ingress) -> Vec<String> {
     let blocks = ingress.spec.tls.iter();
     let secrets = blocks.filter_map(|tls| tls.secret_name.as_ref());
     for secret in secrets.filter(|_| is_issued) {
-        let namespace = ingress.namespace.as_deref().unwrap_or("default");
+        let namespace = ingress.own_namespace();
         notes.push(format!(
             "cert-manager: the certificate goes with the Ingress. Before you delete it: kubectl patch \
              certificate -n {namespace} {secret} --type=json -p \

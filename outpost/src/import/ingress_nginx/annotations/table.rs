@@ -126,6 +126,7 @@ const REWRITES: Fate = Line(
 const TRACING: Fate =
     Line("see Traefik's `tracing`, and `observability` of a route or an entry point");
 const CIPHERS: Fate = Line("NOT taken over: `cipherSuites` of a TLSOption");
+const STREAM: Fate = Line("NOT taken over: what it serves besides HTTP needs an IngressRouteTCP");
 const REDIRECT_CODE: Fate =
     Line("Traefik redirects with 301 or 302, and other methods than GET with 308 or 307");
 const ENTRY_POINT: Fate = Line("redirect at Traefik's entry point (`http.redirections`)");
@@ -349,9 +350,5 @@ pub(in super::super) const TABLE: &[Annotation] = &[
     row("enable-opentelemetry", TRACING, TRACING),
     row("opentelemetry-trust-incoming-span", TRACING, TRACING),
     row("opentelemetry-operation-name", TRACING, TRACING),
-    row(
-        "stream-snippet",
-        Line("NOT taken over: what it serves besides HTTP needs an IngressRouteTCP"),
-        Line("NOT taken over: what it serves besides HTTP needs an IngressRouteTCP"),
-    ),
+    row("stream-snippet", STREAM, STREAM),
 ];

@@ -33,7 +33,7 @@ impl<'i> Builder<'_, 'i> {
         }
         let others = self.documents.ingresses.iter();
         for other in others {
-            if other.hosts().any(|host| host == alias) {
+            if other.has_host(alias) {
                 return Some(format!(
                     "is a host of {}, which comes before an alias",
                     other.title()

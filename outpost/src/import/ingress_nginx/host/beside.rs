@@ -59,7 +59,7 @@ impl<'i> Builder<'_, 'i> {
             return;
         }
         let form = self.settings.form;
-        let differs = differs(locations, |it| &it.addresses);
+        let differs = differs(locations.iter().map(|it| &it.addresses));
         if differs && form == Form::Crds {
             self.notes.push(
                 "the paths differ in the addresses that may ask: a path with an encoded character that has a \
@@ -90,7 +90,7 @@ impl<'i> Builder<'_, 'i> {
     fn check_passwords(&mut self, locations: &[Location<'i>]) {
         let password =
             |it: &Location<'i>| (it.ingress.set("auth-type"), it.ingress.set("auth-secret"));
-        if self.settings.form == Form::Annotations && differs(locations, password) {
+        if self.settings.form == Form::Annotations && differs(locations.iter().map(password)) {
             self.reasons.push(
                 "its paths differ in the passwords that they need (`auth-type`), and nginx and Traefik choose \
                  the path differently: remove the annotation where the sign-in is enough"

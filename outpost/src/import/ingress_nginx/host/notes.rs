@@ -13,12 +13,12 @@ use super::Builder;
 impl<'i> Builder<'_, 'i> {
     /// Returns a line for each thing to know, those of the checks first.
     pub(super) fn into_notes(
-        self,
+        mut self,
         ingresses: &[&Ingress],
         canaries: &[&Ingress],
         locations: &[Location<'i>],
     ) -> Vec<String> {
-        let mut notes = self.notes.clone();
+        let mut notes = std::mem::take(&mut self.notes);
         self.say_services(locations, &mut notes);
         self.say_open(ingresses, locations, &mut notes);
         for ingress in ingresses {
@@ -37,7 +37,7 @@ impl<'i> Builder<'_, 'i> {
         }
         if self.settings.form == Form::Crds {
             let mut foreign = self.sorted.foreign.clone();
-            foreign.retain(|it| it.hosts().any(|own| own == self.host));
+            foreign.retain(|it| it.has_host(self.host));
             notes.extend(foreign.iter().map(|other| {
                 format!(
                     "{} has this host too: where Traefik serves it, these routes come first",
@@ -142,10 +142,7 @@ impl<'i> Builder<'_, 'i> {
                  NAMESPACE/NAME/SECTION` the name of this listener: without it, the routes are at every \
                  listener, that for http too, where ingress-nginx redirects unless told not to",
                 match &tls.secret_name {
-                    Some(secret) => format!(
-                        "the Secret {}/{secret}",
-                        ingress.namespace.as_deref().unwrap_or("default")
-                    ),
+                    Some(secret) => format!("the Secret {}/{secret}", ingress.own_namespace()),
                     None => "this host".to_owned(),
                 }
             )),

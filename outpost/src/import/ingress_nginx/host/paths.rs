@@ -66,7 +66,7 @@ impl<'i> Builder<'_, 'i> {
                 continue;
             }
             if let Some(reason) = self.unfit_path(ingress, path, has_regexes) {
-                self.reasons.push(format!("{}: {reason}", ingress.title()));
+                self.refuse(ingress, &reason);
             }
             let mut open_beginnings = documents.controller.open_beginnings().into_iter();
             let is_open = open_beginnings.any(|beginning| path.text().starts_with(beginning));
@@ -84,11 +84,11 @@ impl<'i> Builder<'_, 'i> {
 
     fn leave_out_without_paths(&mut self, ingress: &Ingress) {
         if ingress.says_yes("use-regex") || ingress.set("rewrite-target").is_some() {
-            self.reasons.push(format!(
-                "{}: a rule without paths, with `use-regex` or `rewrite-target`, which may make all paths of \
-                 the host regular expressions: remove the rule",
-                ingress.title()
-            ));
+            self.refuse(
+                ingress,
+                "a rule without paths, with `use-regex` or `rewrite-target`, which may make all paths of the \
+                 host regular expressions: remove the rule",
+            );
         }
         self.notes.push(format!(
             "{}: a rule without paths is left out: it led to the default backend",

@@ -45,7 +45,7 @@ pub(super) fn ingress(
             json!(everywhere.join(",")),
         );
     }
-    let of_own = |plan: &&HostPlan<'_>| own.hosts().any(|host| host == plan.host);
+    let of_own = |plan: &&HostPlan<'_>| own.has_host(plan.host);
     let unknown = plans
         .iter()
         .filter(of_own)

@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 
 use super::super::host_plan::HostPlan;
 use super::super::ingress::PathType;
+use super::super::json::insert;
 use super::super::settings::{Form, Settings};
-use super::shape::{entry_points, gateway_object, insert, metadata, parents, traefik};
+use super::shape::{entry_points, gateway_object, metadata, parents, traefik};
 use crate::export::traefik::outpost_rule;
 
 /// The paths of the outpost that clients use. Not that at which a proxy asks.

@@ -4,19 +4,20 @@ use serde_json::{Value, json};
 
 use super::super::host_plan::HostPlan;
 use super::super::ingress::Service;
+use super::super::json::insert;
 use super::super::location::Location;
-use super::super::upstream::{scheme_of, transport};
-use super::shape::insert;
+use super::super::upstream::scheme_of;
 
 /// Above what the length of another provider's rule can be.
 const BASE: usize = 100_000;
 
-/// Returns a route of an IngressRoute.
+/// Returns a route of an IngressRoute. The Service is reached by a ServersTransport, if one is named.
 pub(super) fn route(
     plan: &HostPlan<'_>,
     at: usize,
     location: &Location<'_>,
     middlewares: &[&str],
+    transport: Option<&str>,
 ) -> Value {
     let middlewares: Vec<Value> = middlewares.iter().map(|it| json!({ "name": it })).collect();
     let mut rule = format!("Host(`{}`)", plan.host);
@@ -39,7 +40,7 @@ pub(super) fn route(
             "port": port(service),
             "scheme": scheme_of(location.ingress),
         });
-        if let Some((transport, _)) = transport(plan, location) {
+        if let Some(transport) = transport {
             insert(&mut service, "serversTransport", json!(transport));
         }
         insert(&mut route, "services", json!([service]));

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::super::host_plan::HostPlan;
+use super::super::json::insert;
 use super::super::settings::Settings;
 
 pub(super) fn metadata(name: &str, namespace: Option<&str>) -> Map<String, Value> {
@@ -29,13 +30,6 @@ pub(super) fn gateway_object(name: &str, namespace: Option<&str>, spec: &Value) 
         "metadata": metadata(name, namespace),
         "spec": spec,
     })
-}
-
-/// Adds a key to an object.
-pub(super) fn insert(object: &mut Value, key: &str, value: Value) {
-    if let Some(object) = object.as_object_mut() {
-        object.insert(key.to_owned(), value);
-    }
 }
 
 pub(super) fn entry_points(host: &HostPlan<'_>) -> [&'static str; 1] {
