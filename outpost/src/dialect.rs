@@ -22,7 +22,12 @@ impl Dialect {
     /// Returns the dialect of a proxy by the word for it in the configuration.
     pub fn of_word(word: &str) -> Option<Self> {
         let mut all = Self::ALL.into_iter();
-        all.find(|dialect| dialect.name().strip_prefix("auth/") == Some(word))
+        all.find(|dialect| dialect.word() == Some(word))
+    }
+
+    /// Returns the word for its proxy in the configuration.
+    fn word(self) -> Option<&'static str> {
+        self.name().strip_prefix("auth/")
     }
 
     /// Returns the name of its endpoint in metrics.
@@ -50,14 +55,11 @@ impl Askers {
         }
     }
 
-    /// Returns the operator's words for those that are named, if any are.
-    pub(crate) fn words(&self) -> Option<Vec<&'static str>> {
+    /// Returns the operator's words for those that are named, if any are, with commas between.
+    pub(crate) fn words(&self) -> Option<String> {
         let named = self.named.as_ref()?.iter();
-        Some(
-            named
-                .filter_map(|own| own.name().strip_prefix("auth/"))
-                .collect(),
-        )
+        let words: Vec<&str> = named.filter_map(|own| own.word()).collect();
+        Some(words.join(", "))
     }
 
     /// Returns whether questions in this dialect are answered: in each, where none is named.

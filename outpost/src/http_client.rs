@@ -46,7 +46,7 @@ pub enum HttpError {
         source: std::io::Error,
     },
     /// No response: no connection, an untrusted certificate, or a timeout.
-    #[error("{}{}", chain(.0), untrusted(&chain(.0)))]
+    #[error("{}", advised(chain(.0)))]
     Request(#[source] reqwest::Error),
     /// The response is too long.
     #[error("the answer is longer than {MAX_RESPONSE_BYTES} bytes")]
@@ -59,15 +59,20 @@ pub enum HttpError {
     Redirect,
 }
 
-/// Returns what to do where no known authority has signed the server's certificate.
-fn untrusted(chain: &str) -> &'static str {
-    match chain.contains("UnknownIssuer") {
-        true => {
+/// Returns an error's line with what to do where no known authority has signed the certificate.
+fn advised(mut chain: String) -> String {
+    if is_untrusted(&chain) {
+        chain.push_str(
             ": no authority that this system knows has signed the server's certificate: name the file \
-             with the authority's certificate in `caFile`, or in the variable `SSL_CERT_FILE`"
-        }
-        false => "",
+             with the authority's certificate in `caFile`, or in the variable `SSL_CERT_FILE`",
+        );
     }
+    chain
+}
+
+/// Returns whether, by an error's line, no known authority has signed the server's certificate.
+pub(crate) fn is_untrusted(chain: &str) -> bool {
+    chain.contains("UnknownIssuer")
 }
 
 /// Returns an error and its causes in one line: the operator needs the cause.

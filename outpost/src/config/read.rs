@@ -99,10 +99,7 @@ pub(super) fn config(
             .take(at)
             .any(|earlier| earlier.name == *name)
         {
-            let key = match all_read {
-                true => format!("providers[{at}]"),
-                false => "providers".to_owned(),
-            };
+            let key = clashes::place("providers", at, all_read);
             fields.problem(&key, format!("two are called `{name}`"));
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use gatepost_oidc::{ClientVerdict, Provider, ProviderSettings, SignInError, SignOut, Summary};
 
 use super::report::{Report, Subject};
+use crate::application::Application;
 use crate::compat::Conventions;
 use crate::runtime::Snapshot;
 
@@ -33,12 +34,19 @@ pub(super) async fn check(snapshot: &Snapshot, report: &mut Report) {
 
 /// Returns the redirect URI of the first application that has this provider.
 fn redirect_uri(snapshot: &Snapshot, provider: &Arc<Provider>) -> Option<String> {
-    let mut applications = snapshot.applications.iter();
-    let application = applications.find(|application| {
+    let application = applications_of(snapshot, provider).next()?;
+    Some(application.redirect_uri(provider))
+}
+
+/// Returns the applications that have this provider.
+fn applications_of<'s>(
+    snapshot: &'s Snapshot,
+    provider: &'s Arc<Provider>,
+) -> impl Iterator<Item = &'s Arc<Application>> {
+    snapshot.applications.iter().filter(|application| {
         let mut own = application.providers().iter();
         own.any(|own| Arc::ptr_eq(own, provider))
-    });
-    Some(application?.redirect_uri(provider))
+    })
 }
 
 fn note_summary(
@@ -87,11 +95,8 @@ fn check_scopes(
     };
     let settings = provider.settings();
     let asked: Vec<&str> = settings.scopes.iter().map(|own| own.as_str()).collect();
-    let mut applications = snapshot.applications.iter();
-    let asks_for_groups = applications.find(|application| {
-        let mut own = application.providers().iter();
-        own.any(|own| Arc::ptr_eq(own, provider)) && application.policy().groups().next().is_some()
-    });
+    let asks_for_groups = applications_of(snapshot, provider)
+        .find(|application| application.policy().groups().next().is_some());
     if let Some(application) = asks_for_groups
         && listed.iter().any(|own| own == GROUPS)
         && !asked.contains(&GROUPS)
@@ -134,11 +139,7 @@ fn check_classes(
     let Some(listed) = &summary.classes else {
         return;
     };
-    for application in snapshot.applications.iter() {
-        let mut own = application.providers().iter();
-        if !own.any(|own| Arc::ptr_eq(own, provider)) {
-            continue;
-        }
+    for application in applications_of(snapshot, provider) {
         let classes = application.policy().classes();
         let unlisted = classes
             .into_iter()

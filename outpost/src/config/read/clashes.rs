@@ -11,10 +11,7 @@ use crate::origin::Mode;
 /// those in the file.
 pub(super) fn report(applications: &[ApplicationSettings], all_read: bool, fields: &Fields<'_>) {
     for (at, application) in applications.iter().enumerate() {
-        let key = match all_read {
-            true => format!("applications[{at}]"),
-            false => "applications".to_owned(),
-        };
+        let key = place("applications", at, all_read);
         let problem = |text: String| fields.problem(&key, text);
         let earlier = || applications.iter().take(at);
         if earlier().any(|other| other.audience == application.audience) {
@@ -68,6 +65,14 @@ pub(super) fn report(applications: &[ApplicationSettings], all_read: bool, field
                 ));
             }
         }
+    }
+}
+
+/// Returns where an entry of a list is: its place where the whole list was read, or else the list.
+pub(super) fn place(list: &str, at: usize, all_read: bool) -> String {
+    match all_read {
+        true => format!("{list}[{at}]"),
+        false => list.to_owned(),
     }
 }
 

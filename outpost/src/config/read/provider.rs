@@ -6,11 +6,12 @@ use gatepost_oidc::{
     ClaimPath, ClaimSettings, ClientAuthentication, ClientKey, NonceCheck, ProviderSettings,
     ResponseMode, SignOut, SignOutUrl, UnverifiedEmail, is_free_parameter,
 };
-use gatepost_policy::config::{Fields, MOST_SECONDS};
+use gatepost_policy::config::Fields;
 use openidconnect::{ClientId, ClientSecret, IssuerUrl, Scope};
 use url::Url;
 
 use super::files::{Files, Written, written};
+use super::session::span;
 use super::urls::http_url;
 use crate::origin::is_bare;
 
@@ -51,11 +52,7 @@ pub(super) fn provider(mut fields: Fields<'_>, files: &Files) -> Option<Provider
         ("accept", UnverifiedEmail::Accept),
     ];
     let unverified_email = fields.choice("unverifiedEmail", &addresses);
-    let refresh_after = fields.seconds_within(
-        "refreshAfter",
-        0..=MOST_SECONDS,
-        "a longer one cannot be added to every time",
-    );
+    let refresh_after = span(&mut fields, "refreshAfter");
     let sign_outs = [
         ("provider", SignOut::AtProvider),
         ("local", SignOut::LocalOnly),

@@ -38,22 +38,15 @@ pub(super) fn session(fields: &mut Fields<'_>) -> (SessionTimes, DeviceBound, Fr
         "so long a revoked session may live on",
     );
     times.window = window.unwrap_or(times.window);
-    let mut bounded = |key| {
-        section.seconds_within(
-            key,
-            0..=MOST_SECONDS,
-            "a longer one cannot be added to every time",
-        )
-    };
-    let renew_after = bounded("renewAfter");
+    let renew_after = span(&mut section, "renewAfter");
     times.renew_after = renew_after.unwrap_or(times.window / 3);
     // Browsers that prove their device renew beside pages anyway, and pause if that is too often.
     times.prove_after = renew_after.unwrap_or(times.window / 3 * 2);
-    let refresh_after = bounded("refreshAfter");
+    let refresh_after = span(&mut section, "refreshAfter");
     times.refresh_after = refresh_after.unwrap_or(times.prove_after);
-    times.idle = bounded("idle").unwrap_or(times.idle);
-    times.lifetime = bounded("lifetime").unwrap_or(times.lifetime);
-    times.grace = bounded("grace").unwrap_or(times.lifetime);
+    times.idle = span(&mut section, "idle").unwrap_or(times.idle);
+    times.lifetime = span(&mut section, "lifetime").unwrap_or(times.lifetime);
+    times.grace = span(&mut section, "grace").unwrap_or(times.lifetime);
     if times.renew_after >= times.window && renew_after.is_some() {
         section.problem("renewAfter", "must be shorter than `window`");
     }
@@ -68,6 +61,15 @@ pub(super) fn session(fields: &mut Fields<'_>) -> (SessionTimes, DeviceBound, Fr
     }
     section.finish();
     (times, device_bound.unwrap_or_default(), frames)
+}
+
+/// Reads a duration that can be added to every time.
+pub(super) fn span(fields: &mut Fields<'_>, key: &'static str) -> Option<u64> {
+    fields.seconds_within(
+        key,
+        0..=MOST_SECONDS,
+        "a longer one cannot be added to every time",
+    )
 }
 
 /// Reports where sessions would have to be bound to devices and no browser can do it: every user

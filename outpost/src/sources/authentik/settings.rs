@@ -48,6 +48,7 @@ pub struct Settings {
 }
 
 const HOST: &str = "AUTHENTIK_HOST";
+const BROWSER_HOST: &str = "AUTHENTIK_HOST_BROWSER";
 const TOKEN: &str = "AUTHENTIK_TOKEN";
 const PROXIES: &str = "AUTHENTIK_LISTEN__TRUSTED_PROXY_CIDRS";
 
@@ -77,72 +78,47 @@ impl Settings {
                 });
             }
         };
-        let browser = "AUTHENTIK_HOST_BROWSER";
-        let browser_host = environment.get(browser)?;
-        let cidrs = environment.get(PROXIES)?;
-        let trusted: Vec<String> = match &cidrs {
-            Some(list) => list
-                .split(',')
-                .map(|entry| entry.trim().to_owned())
-                .collect(),
-            None => TRUSTED.iter().map(|entry| (*entry).to_owned()).collect(),
-        };
+        let browser_host = environment.get(BROWSER_HOST)?;
+        let proxies = environment.get(PROXIES)?;
         let mut wrong = Vec::new();
-        if TrustedProxies::parse(trusted.iter().map(String::as_str)).is_err() {
-            wrong.push(SettingsError::Wrong {
-                variable: PROXIES,
-                accepted: "networks or addresses with commas between, like `10.0.0.0/8`",
-            });
-        }
-        let host = kept(base_url(HOST, &host), &mut wrong);
-        let browser_host = browser_host.map(|url| base_url(browser, &url));
-        let browser_host = kept(browser_host.transpose(), &mut wrong);
-        let bearer = kept(bearer(&token), &mut wrong);
-        let insecure = kept(environment.flag("AUTHENTIK_INSECURE"), &mut wrong);
-        let mut listen = |name, port| kept(environment.addresses(name, port), &mut wrong);
+        Self::checked(environment, &host, token, browser_host, proxies, &mut wrong)
+            .map(Some)
+            .ok_or(SettingsError::Several(wrong))
+    }
+
+    /// Checks the values; `None` where one is wrong.
+    fn checked(
+        environment: Environment,
+        host: &str,
+        token: String,
+        browser_host: Option<String>,
+        proxies: Option<String>,
+        wrong: &mut Vec<SettingsError>,
+    ) -> Option<Self> {
+        let trusted = kept(trusted(proxies.as_deref()), wrong);
+        let host = kept(base_url(HOST, host), wrong);
+        let browser_host = browser_host.map(|url| base_url(BROWSER_HOST, &url));
+        let browser_host = kept(browser_host.transpose(), wrong);
+        let bearer = kept(bearer(&token), wrong);
+        let insecure = kept(environment.flag("AUTHENTIK_INSECURE"), wrong);
+        let mut listen = |name, port| kept(environment.addresses(name, port), wrong);
         let http = listen("AUTHENTIK_LISTEN__HTTP", 9000);
         let https = listen("AUTHENTIK_LISTEN__HTTPS", 9443);
         let metrics = listen("AUTHENTIK_LISTEN__METRICS", 9300);
-        let redis = kept(RedisSettings::read(&environment), &mut wrong);
-        let log_level = kept(environment.get("AUTHENTIK_LOG_LEVEL"), &mut wrong);
-        let (
-            Some(host),
-            Some(browser_host),
-            Some(bearer),
-            Some(insecure),
-            Some(http),
-            Some(https),
-            Some(metrics),
-            Some(redis),
-            Some(log_level),
-            [],
-        ) = (
-            host,
-            browser_host,
-            bearer,
-            insecure,
-            http,
-            https,
-            metrics,
-            redis,
-            log_level,
-            &*wrong,
-        )
-        else {
-            return Err(SettingsError::Several(wrong));
-        };
-        Ok(Some(Self {
-            host,
-            browser_host,
-            bearer,
+        let redis = kept(RedisSettings::read(&environment), wrong);
+        let log_level = kept(environment.get("AUTHENTIK_LOG_LEVEL"), wrong);
+        Some(Self {
+            host: host?,
+            browser_host: browser_host?,
+            bearer: bearer?,
             token: Secret::new(token),
-            insecure,
-            http,
-            https,
-            metrics,
-            trusted,
-            redis,
-            log_level: match log_level.as_deref() {
+            insecure: insecure?,
+            http: http?,
+            https: https?,
+            metrics: metrics?,
+            trusted: trusted?,
+            redis: redis?,
+            log_level: match log_level?.as_deref() {
                 Some("trace" | "debug") => "debug",
                 Some("warning" | "warn") => "warn",
                 Some("error" | "fatal" | "panic") => "error",
@@ -153,7 +129,7 @@ impl Settings {
                 .into_iter()
                 .filter(|(name, _)| crate::config::environment::is_read(name))
                 .collect(),
-        }))
+        })
     }
 
     /// authentik's address, with a slash at its end.
@@ -356,6 +332,21 @@ impl Environment {
             });
         }
         Ok(addresses)
+    }
+}
+
+/// Returns the peers whose forwarded headers are trusted, by the list of the operator's.
+fn trusted(list: Option<&str>) -> Result<Vec<String>, SettingsError> {
+    let trusted: Vec<&str> = match list {
+        Some(list) => list.split(',').map(str::trim).collect(),
+        None => TRUSTED.to_vec(),
+    };
+    match TrustedProxies::parse(trusted.iter().copied()) {
+        Ok(_) => Ok(trusted.into_iter().map(str::to_owned).collect()),
+        Err(_) => Err(SettingsError::Wrong {
+            variable: PROXIES,
+            accepted: "networks or addresses with commas between, like `10.0.0.0/8`",
+        }),
     }
 }
 

@@ -103,10 +103,7 @@ pub(super) fn check_route(application: &Application, reply: &Reply) -> Result<()
 /// Returns what is wrong where a proxy fails because of its question to the outpost.
 fn cannot_ask(askers: &Askers) -> String {
     let excluded = askers.words().map(|words| {
-        format!(
-            ". The outpost answers only the proxies that `askedBy` names ({})",
-            words.join(", ")
-        )
+        format!(". The outpost answers only the proxies that `askedBy` names ({words})")
     });
     format!(
         "500: the proxy cannot reach the outpost at the address that it has for it (compare that with \
@@ -137,12 +134,9 @@ pub(super) fn check_script(
                 .to_owned()
         }
         (_, Some("not_found")) => {
-            let excluded = askers.words().map(|words| {
-                format!(
-                    ", or `askedBy`, which names {}, leaves the proxy out",
-                    words.join(", ")
-                )
-            });
+            let excluded = askers
+                .words()
+                .map(|words| format!(", or `askedBy`, which names {words}, leaves the proxy out"));
             format!(
                 "the outpost itself answers: no proxy in front of it asks for a session and then lets \
                  through to the application; or the proxy asks at an address that the outpost does \

@@ -12,7 +12,7 @@ use url::Url;
 
 use super::problem::CheckProblem;
 use crate::cli::check::report::{Report, Subject};
-use crate::http_client::chain;
+use crate::http_client::{chain, is_untrusted};
 use crate::runtime::Snapshot;
 
 /// How long an answer may take.
@@ -52,10 +52,14 @@ impl Reply {
     /// Returns the error code of the outpost or the plugin: of the content, or of the challenge, which
     /// is all that nginx hands on of the outpost's response.
     pub(super) fn error(&self) -> Option<String> {
-        self.field("error").or_else(|| {
-            let (_, rest) = self.challenge.as_deref()?.split_once("Gatepost error=\"")?;
-            Some(rest.split_once('"')?.0.to_owned())
-        })
+        self.field("error")
+            .or_else(|| self.challenged("Gatepost error=\"").map(str::to_owned))
+    }
+
+    /// Returns the text of the challenge that follows another, up to the next quote.
+    fn challenged(&self, before: &str) -> Option<&str> {
+        let (_, rest) = self.challenge.as_deref()?.split_once(before)?;
+        Some(rest.split_once('"')?.0)
     }
 
     /// Returns a text of a JSON answer.
@@ -66,8 +70,7 @@ impl Reply {
 
     /// Returns the application by whose rule the request was refused.
     pub(super) fn realm(&self) -> Option<&str> {
-        let (_, rest) = self.challenge.as_deref()?.split_once("realm=\"")?;
-        Some(rest.split_once('"')?.0)
+        self.challenged("realm=\"")
     }
 
     /// Returns the title of a page.
@@ -187,7 +190,7 @@ impl Browser {
         let shown = Url::parse(url).map_or_else(|_| url.to_owned(), |url| without_query(&url));
         let mut response = request.send().await.map_err(|error| {
             let error = chain(&error.without_url());
-            if error.contains("UnknownIssuer") {
+            if is_untrusted(&error) {
                 return CheckProblem(format!(
                     "{shown}: {error}: give the server a certificate that this machine trusts, or name \
                      its authority: `SSL_CERT_FILE=ca.pem gatepost check …`"
