@@ -10,7 +10,7 @@ use crate::decide::Policy;
 use crate::header_name::HeaderName;
 use crate::network::Network;
 use crate::public::PublicPaths;
-use crate::require::{Condition, Kind, Require, is_claim_of_rules};
+use crate::require::{Condition, Kind, Require, domain_of, is_claim_of_rules};
 use crate::rules::{Effect, Rule, Rules};
 
 /// The longest name of a rule, in bytes.
@@ -295,11 +295,18 @@ fn conditions(fields: &mut Fields<'_>) -> Vec<Condition> {
             continue;
         }
         for entry in entries {
-            let has_name = entry.find('@').is_some_and(|at| at > 0);
-            // Neither would ever match.
+            let name = entry
+                .strip_prefix('@')
+                .filter(|_| *kind == Kind::EmailDomain);
+            let name = name.unwrap_or(&entry);
+            // What no session's address can be would ask for nobody, and under `not` refuse nobody.
             let other = match kind {
-                Kind::Email if !has_name => Some("an address: write domains under `emailDomains`"),
-                Kind::EmailDomain if has_name || entry.contains('*') => {
+                Kind::Email if domain_of(name).is_none() => {
+                    Some("an address: write domains under `emailDomains`")
+                }
+                Kind::EmailDomain
+                    if name.contains('*') || domain_of(&["_@", name].concat()).is_none() =>
+                {
                     Some("a domain: write addresses under `emails`")
                 }
                 _ => None,
@@ -307,7 +314,7 @@ fn conditions(fields: &mut Fields<'_>) -> Vec<Condition> {
             if let Some(other) = other {
                 fields.problem(key, format_args!("`{entry}` is not {other}"));
             }
-            conditions.push(Condition::new(*kind, entry));
+            conditions.push(Condition::new(*kind, name.into()));
         }
     }
     if let Some(seconds) = fields.seconds("maxAge") {

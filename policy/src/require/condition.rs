@@ -73,10 +73,7 @@ pub(crate) fn is_claim_of_rules(name: &str) -> bool {
 }
 
 impl Condition {
-    pub(crate) fn new(kind: Kind, mut text: String) -> Self {
-        if kind == Kind::EmailDomain && text.starts_with('@') {
-            text.remove(0);
-        }
+    pub(crate) fn new(kind: Kind, text: String) -> Self {
         Self {
             kind,
             parts: Vec::from([text]),
@@ -304,17 +301,20 @@ fn is_surely_outside(claims: &Claims, group: &str) -> Option<bool> {
     Some(outside.split(SEPARATOR).any(|name| name == group))
 }
 
-/// Returns the address and its domain, if the address can be relied on: the provider does not say
-/// that it is unverified, and it reads in one way only. Exactly one `@`, no quoting, no
-/// blanks, ASCII only (a lookalike domain is not the domain).
+/// Returns the session's address and its domain, if the address can be relied on: the provider does not
+/// say that it is unverified, and it reads in one way only.
 fn usable_email(claims: &Claims) -> Option<(&str, &str)> {
-    if claims.email_verified == Some(false) {
-        return None;
-    }
     let address = claims.email.as_deref()?;
+    let verified = claims.email_verified != Some(false);
+    Some((address, domain_of(address).filter(|_| verified)?))
+}
+
+/// Returns the domain of an address that reads in one way only: exactly one `@`, no quoting, no blanks,
+/// ASCII only (a lookalike domain is not the domain).
+pub(crate) fn domain_of(address: &str) -> Option<&str> {
     let (local, domain) = address.split_once('@')?;
     let plain = |b: u8| b.is_ascii_graphic() && !matches!(b, b'@' | b'"' | b'\\' | b',' | b';');
     let usable = |part: &str| !part.is_empty() && part.bytes().all(plain);
     // With a dot at its end it is the same domain (RFC 1034 §3.1), which no rule is written with.
-    (usable(local) && usable(domain) && !domain.ends_with('.')).then_some((address, domain))
+    (usable(local) && usable(domain) && !domain.ends_with('.')).then_some(domain)
 }

@@ -69,6 +69,21 @@ fn a_rule_that_could_never_match_or_is_misspelt_is_named_as_what_it_is() {
             "gatepost.yaml:6: applications[0].require.emailDomains: `*` is not a domain: write \
              addresses under `emails`",
         ),
+        (
+            "{not: {emailDomains: ['@']}}",
+            "gatepost.yaml:6: applications[0].require.not.emailDomains: `@` is not a domain: write \
+             addresses under `emails`",
+        ),
+        (
+            "{not: {emailDomains: [example.com.]}}",
+            "gatepost.yaml:6: applications[0].require.not.emailDomains: `example.com.` is not a \
+             domain: write addresses under `emails`",
+        ),
+        (
+            "{emails: [alice@]}",
+            "gatepost.yaml:6: applications[0].require.emails: `alice@` is not an address: write \
+             domains under `emailDomains`",
+        ),
         // No advice to admit everyone.
         (
             "{group: [staff]}",
