@@ -48,7 +48,10 @@ impl Metadata {
     ///
     /// [`DocumentError`] names the member that is missing or invalid.
     pub(crate) fn read(members: &Map<String, Value>) -> Result<Self, DocumentError> {
-        let list = |name| json::texts(members, name);
+        let list = |name: &str| json::texts(members, name);
+        let owned = |name: &str| -> Option<Vec<String>> {
+            Some(list(name)?.into_iter().map(str::to_owned).collect())
+        };
         Ok(Self {
             issuer: json::needed_text(members, "issuer")?.to_owned(),
             authorization_endpoint: needed_url(members, "authorization_endpoint")?,
@@ -61,12 +64,9 @@ impl Metadata {
             requires_par: flag(members, "require_pushed_authorization_requests"),
             algorithms: list("id_token_signing_alg_values_supported")
                 .map(|names| names.into_iter().filter_map(algorithm::parse).collect()),
-            authentication_methods: list("token_endpoint_auth_methods_supported")
-                .map(|names| names.into_iter().map(str::to_owned).collect()),
-            classes: list("acr_values_supported")
-                .map(|names| names.into_iter().map(str::to_owned).collect()),
-            scopes: list("scopes_supported")
-                .map(|names| names.into_iter().map(str::to_owned).collect()),
+            authentication_methods: owned("token_endpoint_auth_methods_supported"),
+            classes: owned("acr_values_supported"),
+            scopes: owned("scopes_supported"),
             names_pkce: list("code_challenge_methods_supported")
                 .is_some_and(|methods| methods.contains(&"S256")),
             sends_issuer: flag(members, "authorization_response_iss_parameter_supported"),

@@ -35,7 +35,7 @@ pub struct Fields<'a> {
     values: &'a [(String, Value)],
     path: String,
     asked: Vec<&'static str>,
-    /// Those of `asked` that may not be written here.
+    /// Those that may not be written here.
     refused: Vec<&'static str>,
     problems: &'a Problems,
 }
@@ -344,25 +344,18 @@ impl<'a> Fields<'a> {
         if self.value(key).is_some() {
             self.problem(key, message);
         }
+        self.asked.retain(|asked| *asked != key);
         self.refused.push(key);
     }
 
     /// Reports every key that was not asked for, with the nearest one that was.
     pub fn finish(self) {
-        let accepted = self
-            .asked
-            .iter()
-            .filter(|asked| !self.refused.contains(asked));
-        let accepted: Vec<&str> = accepted.copied().collect();
         for (key, _) in self.values {
-            if self
-                .asked
-                .iter()
-                .any(|asked| asked.eq_ignore_ascii_case(key))
-            {
+            let mut known = self.asked.iter().chain(&self.refused);
+            if known.any(|known| known.eq_ignore_ascii_case(key)) {
                 continue;
             }
-            let nearest = accepted.iter().find(|asked| is_nearly(asked, key));
+            let nearest = self.asked.iter().find(|asked| is_nearly(asked, key));
             match nearest {
                 Some(asked) => {
                     self.problem(key, format_args!("unknown key: did you mean `{asked}`?"));
@@ -370,7 +363,7 @@ impl<'a> Fields<'a> {
                 None => {
                     self.problem(
                         key,
-                        format_args!("unknown key: expected {}", accepted.join(", ")),
+                        format_args!("unknown key: expected {}", self.asked.join(", ")),
                     );
                 }
             }

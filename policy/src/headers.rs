@@ -340,13 +340,6 @@ impl HeaderRules {
         self.each_once(self.owned_names())
     }
 
-    /// Returns all names that [`Self::removed_by_name`] has for a proxy that removes the
-    /// [families](owned_prefixes) as such: without their members.
-    pub fn removed_beside_families(&self) -> impl Iterator<Item = String> {
-        self.removed_by_name()
-            .filter(|name| !other_systems::has_prefix(name.as_bytes()))
-    }
-
     fn owned_names(&self) -> impl Iterator<Item = String> {
         let canonical =
             |name: &str| HeaderName::new(name).map_or_else(|_| name.to_string(), String::from);

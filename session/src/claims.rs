@@ -144,9 +144,9 @@ impl SessionId {
     }
 
     /// Returns the id for claims of no session in a store: those of a machine client, or of a user
-    /// who is only described. No real session has it.
+    /// who is only described. It is [`Self::probe`], which no real session has either.
     pub fn placeholder() -> Self {
-        Self::from_random([0; 24])
+        Self::probe()
     }
 
     /// Returns whether it is [`Self::probe`].

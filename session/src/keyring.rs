@@ -1,6 +1,5 @@
 //! The ring of secrets that sign and verify, and the keys derived from it.
 
-use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -239,12 +238,6 @@ fn decode_secret(encoded: &str) -> Option<Zeroizing<Vec<u8>>> {
         }
     }
     base64::decode(&url_safe).map(Zeroizing::new)
-}
-
-impl From<KeyId> for String {
-    fn from(id: KeyId) -> Self {
-        id.as_str().to_owned()
-    }
 }
 
 #[cfg(test)]

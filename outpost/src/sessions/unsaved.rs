@@ -24,10 +24,8 @@ pub(super) struct UnsavedSessions(Mutex<Waiting>);
 #[derive(Debug, Default)]
 struct Waiting {
     sessions: HashMap<SessionId, Unsaved>,
-    /// In the order in which they are tried.
+    /// In the order in which they are tried. A task tries while there are any.
     order: VecDeque<SessionId>,
-    /// Whether a task tries to save them.
-    is_tried: bool,
 }
 
 /// One of them, and when it ends in any case.
@@ -54,7 +52,6 @@ impl Waiting {
             }
             self.order.pop_front();
         }
-        self.is_tried = false;
         None
     }
 }
@@ -71,11 +68,12 @@ impl UnsavedSessions {
         let (id, ends) = (renewed.id.clone(), renewed.ends);
         let slot: Slot = Arc::new(tokio::sync::Mutex::new(Some(renewed)));
         let mut waiting = self.waiting();
+        let is_tried = !waiting.order.is_empty();
         let unsaved = Unsaved { slot, ends };
         if waiting.sessions.insert(id.clone(), unsaved).is_none() {
             waiting.order.push_back(id);
         }
-        if !std::mem::replace(&mut waiting.is_tried, true) {
+        if !is_tried {
             tokio::spawn(Self::save_all(Arc::downgrade(self), store, clock));
         }
     }

@@ -10,7 +10,7 @@
 use std::fmt::Display;
 
 use gatepost_policy::Scheme;
-use gatepost_session::{Claims, SessionId};
+use gatepost_session::{Claims, SessionId, TextList};
 use sha2::{Digest as _, Sha256};
 
 use super::metrics::{self, Success};
@@ -22,7 +22,7 @@ pub(crate) const TARGET: &str = "audit";
 
 /// Logs that a user signed in, and a session began.
 pub(crate) fn signed_in(application: &str, identity: &Identity, session: &SessionId) {
-    of_session("sign_in", "signed in", application, identity, session);
+    of_session("sign_in", "signed in", application, identity, session, None);
 }
 
 /// Logs that a sign-in came back from the provider and did not lead to a session. `code` is the failure's,
@@ -51,28 +51,15 @@ const MAX_GROUPS: usize = 20;
 /// `require`, which has no name. The groups that arrived say why: the user has no session in which they
 /// could be seen.
 pub(crate) fn denied(application: &str, claims: &Claims, rule: Option<&str>) {
-    let groups: Vec<&str> = claims.groups.iter().take(MAX_GROUPS).collect();
-    let further = claims.groups.iter().count().saturating_sub(MAX_GROUPS);
-    tracing::info!(
-        target: TARGET,
-        event = "denied",
-        application,
-        issuer = claims.iss,
-        subject = claims.sub,
-        username = claims.preferred_username.as_deref().unwrap_or_default(),
-        session = mark(&claims.sid),
-        rule,
-        groups = %QuotedList(&groups),
-        further_groups = (further > 0).then_some(further),
-        "not admitted",
-    );
+    let groups = Some(&claims.groups);
+    of_user("denied", "not admitted", application, claims, rule, groups);
 }
 
 /// Logs that a signed-in user was refused, since the rule with this name or number asks for another
 /// authentication.
 pub(crate) fn step_up(application: &str, claims: &Claims, rule: Option<&str>) {
     let message = "refused until the user authenticates again";
-    of_user("step_up", message, application, claims, rule);
+    of_user("step_up", message, application, claims, rule, None);
 }
 
 /// Logs that a machine client's credentials were checked and are valid. Requests that use the cached
@@ -174,21 +161,28 @@ pub(crate) fn machine_client_refused(
 /// Logs that a session was bound to a device.
 pub(crate) fn bound(application: &str, identity: &Identity, session: &SessionId) {
     let message = "session bound to a device";
-    of_session("device_bound", message, application, identity, session);
+    of_session(
+        "device_bound",
+        message,
+        application,
+        identity,
+        session,
+        None,
+    );
 }
 
 /// Logs that a page load came to sign in with the cookie of a session that is bound to a device: its
 /// browser does not renew it, or the cookie is a copy.
 pub(crate) fn unproven(application: &str, claims: &Claims) {
     let message = "no renewal without a proof of the device";
-    of_user("device_unproven", message, application, claims, None);
+    of_user("device_unproven", message, application, claims, None, None);
 }
 
 /// Logs that a page load was refused, since its session would have to be bound to a device and is
 /// not.
 pub(crate) fn device_missing(application: &str, claims: &Claims) {
     let message = "refused: the session is not bound to a device";
-    of_user("device_missing", message, application, claims, None);
+    of_user("device_missing", message, application, claims, None, None);
 }
 
 /// Logs that a proof for a session was refused. What names no session is only counted: anyone can
@@ -199,22 +193,14 @@ pub(crate) fn device_refused(
     session: &SessionId,
     reason: &dyn Display,
 ) {
-    tracing::info!(
-        target: TARGET,
-        event = "device_refused",
-        application,
-        issuer = identity.issuer,
-        subject = identity.subject,
-        username = identity.preferred_username.as_deref().unwrap_or_default(),
-        session = mark(session),
-        %reason,
-        "proof of a device refused",
-    );
+    let (event, message) = ("device_refused", "proof of a device refused");
+    let reason = Some(reason);
+    of_session(event, message, application, identity, session, reason);
 }
 
 /// Logs that a user signed out.
 pub(crate) fn signed_out(application: &str, claims: &Claims) {
-    of_user("sign_out", "signed out", application, claims, None);
+    of_user("sign_out", "signed out", application, claims, None, None);
 }
 
 fn of_session(
@@ -223,6 +209,7 @@ fn of_session(
     application: &str,
     identity: &Identity,
     session: &SessionId,
+    reason: Option<&dyn Display>,
 ) {
     tracing::info!(
         target: TARGET,
@@ -232,11 +219,21 @@ fn of_session(
         subject = identity.subject,
         username = identity.preferred_username.as_deref().unwrap_or_default(),
         session = mark(session),
+        reason = reason.map(tracing::field::display),
         "{message}",
     );
 }
 
-fn of_user(event: &str, message: &str, application: &str, claims: &Claims, rule: Option<&str>) {
+fn of_user(
+    event: &str,
+    message: &str,
+    application: &str,
+    claims: &Claims,
+    rule: Option<&str>,
+    groups: Option<&TextList>,
+) {
+    let shown: Option<Vec<&str>> = groups.map(|all| all.iter().take(MAX_GROUPS).collect());
+    let further = groups.map_or(0, |all| all.iter().count().saturating_sub(MAX_GROUPS));
     tracing::info!(
         target: TARGET,
         event,
@@ -246,6 +243,8 @@ fn of_user(event: &str, message: &str, application: &str, claims: &Claims, rule:
         username = claims.preferred_username.as_deref().unwrap_or_default(),
         session = mark(&claims.sid),
         rule,
+        groups = shown.as_deref().map(|own| tracing::field::display(QuotedList(own))),
+        further_groups = (further > 0).then_some(further),
         "{message}",
     );
 }

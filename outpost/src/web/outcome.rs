@@ -12,7 +12,7 @@ use super::oauth::OAuthAnswer;
 use super::pass::Pass;
 use super::request::ForwardedRequest;
 use super::urls::endpoint_url;
-use crate::application::Application;
+use crate::application::{Application, ReturnTo};
 use crate::dialect::Dialect;
 use crate::origin::HostPort;
 use crate::pages::{Choice, Denied, SessionView};
@@ -133,6 +133,13 @@ impl From<Failure> for Reply {
 }
 
 impl Outcome {
+    /// Sends the browser to where the sign-in was to lead.
+    pub fn back(return_to: &ReturnTo) -> Self {
+        Self::Redirect {
+            to: return_to.as_str().to_owned(),
+        }
+    }
+
     /// Refuses a user whom the application's policy does not admit, or every client, and logs it.
     pub fn denied(application: &Application, denial: &Denial<'_>) -> Self {
         let rule = denial.rule();

@@ -39,10 +39,7 @@ pub(super) async fn renew(
     Some(match renewed {
         Ok(Issued::Cookie(minted)) => {
             tracing::debug!(application = %application.audience(), "session renewed");
-            Outcome::Redirect {
-                to: return_to.as_str().to_owned(),
-            }
-            .with_cookies(minted.cookies)
+            Outcome::back(return_to).with_cookies(minted.cookies)
         }
         Ok(Issued::Refused(claims)) => Outcome::refused_by_rule(application, &claims),
         Err(IssueError::Revoked | IssueError::Unproven) => return None,
@@ -79,8 +76,7 @@ pub(super) fn go_on_or_fail(
     match postponed {
         Some(cookies) => {
             tracing::warn!(%failure, "a renewal is postponed: the session's window is open");
-            let to = return_to.as_str().to_owned();
-            Outcome::Redirect { to }.with_cookies(cookies)
+            Outcome::back(return_to).with_cookies(cookies)
         }
         None => failure.into(),
     }

@@ -178,22 +178,28 @@ fn open_or_replace(
     })
 }
 
+/// Opens a file, as [`open_uncontained`] does. What its check does not expect to find, it may panic at.
+fn open(path: &Path, cache_bytes: usize, recovery: &Recovery) -> Result<Database, OpenError> {
+    contained_blocking(|| open_uncontained(path, cache_bytes, recovery))
+        .unwrap_or_else(|panicked| Err(OpenError::Damaged(panicked.into())))
+}
+
 /// Opens a file. One that begins, because there was none or it was empty, revokes everything from
 /// before: the revocations were in the file too.
-fn open(path: &Path, cache_bytes: usize, recovery: &Recovery) -> Result<Database, OpenError> {
+fn open_uncontained(
+    path: &Path,
+    cache_bytes: usize,
+    recovery: &Recovery,
+) -> Result<Database, OpenError> {
     let other = |cause: BoxError| OpenError::Other(file_error(path, cause));
     let file = create(path).map_err(|error| other(error.into()))?;
-    let database = contained_blocking(|| {
-        FileBackend::new(file).and_then(|backend| {
-            Database::builder()
-                // Otherwise a damaged page causes a panic in the request that needs it.
-                .set_check_integrity_on_open(true)
-                .set_cache_size(cache_bytes)
-                .create_with_backend(backend)
-        })
+    let database = FileBackend::new(file).and_then(|backend| {
+        Database::builder()
+            // Otherwise a damaged page causes a panic in the request that needs it.
+            .set_check_integrity_on_open(true)
+            .set_cache_size(cache_bytes)
+            .create_with_backend(backend)
     });
-    // What the check does not expect to find, it may panic at.
-    let database = database.map_err(|panicked| OpenError::Damaged(panicked.into()))?;
     let database = database.map_err(|error| match error {
         DatabaseError::DatabaseAlreadyOpen => {
             OpenError::Other(OpenStoreError::InUse(path.display().to_string()))
@@ -210,9 +216,7 @@ fn open(path: &Path, cache_bytes: usize, recovery: &Recovery) -> Result<Database
         error => other(error.into()),
     })?;
     let lost = recovery.revocation();
-    let format = contained_blocking(|| tables::prepare(&database, &lost));
-    let format = format.map_err(|panicked| OpenError::Damaged(panicked.into()))?;
-    let format = format.map_err(|error| {
+    let format = tables::prepare(&database, &lost).map_err(|error| {
         let is_damaged = matches!(error.downcast_ref(), Some(StorageError::Corrupted(_)))
             || matches!(
                 error.downcast_ref(),

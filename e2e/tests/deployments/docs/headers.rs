@@ -121,7 +121,7 @@ fn is_assertion(name: &str) -> bool {
 /// Returns the names for a proxy that removes families as such.
 fn beside_families(rules: &HeaderRules) -> impl Iterator<Item = String> {
     let own = rules.names().map(ToString::to_string);
-    own.chain(rules.removed_beside_families())
+    own.chain(rules.removed_by_name().filter(|name| !in_family(name)))
 }
 
 fn caddy(rules: &HeaderRules) -> Vec<String> {

@@ -371,25 +371,21 @@ async fn renew<'a>(arrival: Arrival<'_>, application: &'a Application) -> Renewa
     // Nothing is lacking, so a link is no reason to give the session up: it may be stronger than what
     // the provider would say now.
     if bound && goes_on(&cookie, context.now()) {
-        let to = return_to.as_str().to_owned();
-        return Renewal::Done(Outcome::Redirect { to }.into());
+        return Renewal::Done(Outcome::back(return_to).into());
     }
     if waits && let Some(answer) = until_bound(context, application, request, &cookie, &record) {
         return answer;
     }
     let in_window = context.sessions().is_current(&cookie);
+    let revalidator = context.sessions().revalidator();
+    let provider = application.providers().of_issuer(&record.identity.issuer);
     if record.is_bound() || cookie.claims_at_issue().bound {
         application.counts().device(DeviceEvent::Unproven);
         audit::unproven(application.audience().as_str(), cookie.claims_at_issue());
-        let issuer = &record.identity.issuer;
-        let Some(provider) = application.providers().of_issuer(issuer) else {
+        let Some(provider) = provider else {
             return Renewal::SignIn;
         };
-        let asking =
-            context
-                .sessions()
-                .revalidator()
-                .browser_can_ask(context.times(), provider, &record);
+        let asking = revalidator.browser_can_ask(context.times(), provider, &record);
         return match asking.await {
             // What is left of the window goes on.
             Ok(false) if in_window => go_on_or_fail(SignInError::from(Unavailable).into()),
@@ -403,7 +399,6 @@ async fn renew<'a>(arrival: Arrival<'_>, application: &'a Application) -> Renewa
         }
         return not_bound(application, request, &cookie, &record, Failure::NotBound);
     }
-    let revalidator = context.sessions().revalidator();
     let patience = Patience::in_window(in_window);
     let revalidated =
         revalidator.revalidate(context.times(), application, Arc::clone(&record), patience);
@@ -414,15 +409,10 @@ async fn renew<'a>(arrival: Arrival<'_>, application: &'a Application) -> Renewa
             return go_on_or_fail(SignInError::from(Unavailable).into());
         }
         Ok(Revalidation::NeedsBrowser | Revalidation::Refused) => {
-            let issuer = &record.identity.issuer;
-            let Some(provider) = application.providers().of_issuer(issuer) else {
+            let Some(provider) = provider else {
                 return Renewal::SignIn;
             };
-            let asking = context.sessions().revalidator().browser_can_ask(
-                context.times(),
-                provider,
-                &record,
-            );
+            let asking = revalidator.browser_can_ask(context.times(), provider, &record);
             match asking.await {
                 Ok(true) => return Renewal::AtProvider(provider, record),
                 Ok(false) => record,

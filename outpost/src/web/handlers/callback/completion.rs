@@ -1,7 +1,6 @@
 //! From the provider's answer to a session: the code is exchanged, the user is checked, the session
 //! begins.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use gatepost_base::Identity;
@@ -65,7 +64,7 @@ impl Callback<'_> {
             None if silent => None,
             None => {
                 let keeps = self.keeps_live_session(&signed_in, began).await?;
-                keeps.then(|| back(&return_to))
+                keeps.then(|| Outcome::back(&return_to).into())
             }
         };
         match instead {
@@ -81,7 +80,7 @@ impl Callback<'_> {
     /// Checks that a silent renewal brought the user of the session that the browser still has.
     async fn check_silent(self, new: &Identity) -> Result<(), Failure> {
         // Only now: it may have ended during the redirect or the exchange.
-        let live = self.live_session().await?.ok_or(Failure::NoFlow)?;
+        let (_, live) = self.live_session().await?.ok_or(Failure::NoFlow)?;
         check_same_user(&live, new).map_err(|_| {
             // The session's user is not signed in there, which is what the provider itself should have
             // said (OpenID Connect Core 1.0 §3.1.2.1 on `id_token_hint`).
@@ -102,7 +101,7 @@ impl Callback<'_> {
         return_to: &ReturnTo,
     ) -> Result<Option<Reply>, Failure> {
         let (context, application) = (self.context, self.application);
-        let live = self.live_session().await?;
+        let live = self.live_session().await?.map(|(_, record)| record);
         if live.is_none() {
             // The browser may have lost its cookie. A session that was ended does not begin again.
             let (sessions, times) = (context.sessions(), context.times());
@@ -123,7 +122,7 @@ impl Callback<'_> {
         );
         Ok(match checked? {
             Checked::Enough => None,
-            Checked::NotNeeded => Some(back(return_to)),
+            Checked::NotNeeded => Some(Outcome::back(return_to).into()),
             Checked::Refused(denied) => Some(Outcome::Denied(*denied).into()),
         })
     }
@@ -145,7 +144,7 @@ impl Callback<'_> {
         began: NumericDate,
     ) -> Result<bool, Failure> {
         let (context, application) = (self.context, self.application);
-        let live = self.live_session().await?;
+        let live = self.live_session().await?.map(|(_, record)| record);
         let Some(live) = live.filter(|live| live.created >= began) else {
             return Ok(false);
         };
@@ -213,25 +212,11 @@ impl Callback<'_> {
             );
         }
         let registration = device::registration(context, application, id);
-        Ok(back(return_to)
-            .and_cookies(minted.cookies)
+        Ok(Outcome::back(return_to)
+            .with_cookies(minted.cookies)
             .and_cookies(remembered)
             .and_cookies(device::remove_cookies(application, request))
             .with_registration(registration))
-    }
-
-    /// Returns the browser's session if it still exists: one that was revoked meanwhile does not start
-    /// again without the user.
-    async fn live_session(self) -> Result<Option<Arc<SessionRecord>>, Failure> {
-        let sessions = self.context.sessions();
-        let candidates = self
-            .request
-            .session_candidates(&self.application.cookie().name);
-        let Ok(cookie) = sessions.authenticate(self.application, &candidates) else {
-            return Ok(None);
-        };
-        let found = sessions.find(self.context.times(), self.application, &cookie);
-        found.await.map_err(Failure::Store)
     }
 }
 
@@ -259,12 +244,6 @@ fn code(
             Ok(AuthorizationCode::new(code))
         }
     }
-}
-
-/// Sends the browser to where the sign-in was to lead.
-fn back(return_to: &ReturnTo) -> Reply {
-    let to = return_to.as_str().to_owned();
-    Outcome::Redirect { to }.into()
 }
 
 /// Checks that the user who has authenticated again is the one who was to, and whose session the browser

@@ -44,8 +44,7 @@ pub(super) async fn without_flow(
     };
     if let Ok(cookie) = cookie {
         if sessions.is_current(&cookie) {
-            let to = return_to.as_str().to_owned();
-            return Outcome::Redirect { to }.into();
+            return Outcome::back(&return_to).into();
         }
         // Any site can make a link with the note of a sign-in of its own, and the provider may bring
         // less than the session has, or another user. So it is renewed.
@@ -98,8 +97,7 @@ async fn of_step_up(
         let bound = cookie.claims_at_issue().bound;
         again = link.parameters(application, &record.id);
         if matches!(arrival.ahead_of(&record, bound), Ahead::Open) {
-            let to = return_to.as_str().to_owned();
-            return Outcome::Redirect { to }.into();
+            return Outcome::back(return_to).into();
         }
     }
     let again = start_url_with(application, return_to, None, &again);

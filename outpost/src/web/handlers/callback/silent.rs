@@ -29,15 +29,10 @@ pub(super) async fn answer_failure(
         request,
     } = callback;
     let sessions = context.sessions();
-    let candidates = request.session_candidates(&application.cookie().name);
-    let Ok(cookie) = sessions.authenticate(application, &candidates) else {
-        return sign_in::sign_in_again(context, application, request, return_to).await;
-    };
-    let found = sessions.find(context.times(), application, &cookie).await;
-    let record = match found {
-        Ok(Some(record)) => record,
+    let (cookie, record) = match callback.live_session().await {
+        Ok(Some(live)) => live,
         Ok(None) => return sign_in::sign_in_again(context, application, request, return_to).await,
-        Err(error) => return Failure::Store(error).into(),
+        Err(failure) => return failure.into(),
     };
     // The user has signed in since, in another tab, or the cookie is a copy. What this flow's
     // provider says is of another session: this one's own provider decides.
