@@ -23,6 +23,7 @@ impl TrustedProxies {
                 entry
                     .parse::<IpNet>()
                     .or_else(|_| entry.parse::<IpAddr>().map(IpNet::from))
+                    .map(canonical)
                     .map_err(|_| entry)
             })
             .collect::<Result<_, _>>()
@@ -61,15 +62,7 @@ impl TrustedProxies {
     /// Returns the networks as plugins read them: without further bits, and those of IPv4 in its own
     /// notation.
     pub fn networks(&self) -> impl Iterator<Item = String> {
-        self.0.iter().map(|network| match network.trunc() {
-            IpNet::V6(mapped) if mapped.prefix_len() >= 96 => {
-                match mapped.addr().to_ipv4_mapped() {
-                    Some(address) => format!("{address}/{}", mapped.prefix_len() - 96),
-                    None => mapped.to_string(),
-                }
-            }
-            network => network.to_string(),
-        })
+        self.0.iter().map(|network| network.trunc().to_string())
     }
 
     /// Returns the address of the client behind the peer of a connection: the rightmost address in
@@ -115,6 +108,20 @@ impl TrustedProxies {
     }
 }
 
+/// Returns a network of IPv4 that is written as one of IPv6 (`::ffff:10.0.0.0/104`, RFC 4291 §2.5.5.2) as
+/// one of IPv4, as peers are compared.
+fn canonical(network: IpNet) -> IpNet {
+    let mapped = match network {
+        IpNet::V6(own) => own
+            .addr()
+            .to_ipv4_mapped()
+            .zip(own.prefix_len().checked_sub(96)),
+        IpNet::V4(_) => None,
+    };
+    let of_v4 = mapped.and_then(|(address, length)| IpNet::new(address.into(), length).ok());
+    of_v4.unwrap_or(network)
+}
+
 /// Remembers that an untrusted peer sent forwarded headers, so that it is logged once.
 #[derive(Debug, Default)]
 pub struct UntrustedPeerWarning(AtomicBool);
@@ -158,7 +165,13 @@ mod tests {
 
     #[test]
     fn only_named_networks_are_trusted() {
-        let trusted = TrustedProxies::parse(["127.0.0.0/8", "10.1.2.3", "fd00::/8"]).expect("list");
+        let list = [
+            "127.0.0.0/8",
+            "10.1.2.3",
+            "fd00::/8",
+            "::ffff:172.16.0.0/108",
+        ];
+        let trusted = TrustedProxies::parse(list).expect("list");
         for (peer, expected) in [
             ("127.0.0.1", true),
             ("::ffff:127.0.0.1", true),
@@ -166,6 +179,8 @@ mod tests {
             ("10.1.2.4", false),
             ("fd12::1", true),
             ("::1", false),
+            ("172.16.9.1", true),
+            ("172.15.9.1", false),
         ] {
             assert_eq!(
                 trusted.contains(peer.parse().expect("address")),
@@ -183,6 +198,7 @@ mod tests {
             (&["0.0.0.0/0"][..], Some("0.0.0.0/0")),
             (&["10.0.0.0/8", "::/0"], Some("::/0")),
             (&["0.0.0.0/1", "128.0.0.0/1"], Some("0.0.0.0/1")),
+            (&["::ffff:0.0.0.0/96"], Some("0.0.0.0/0")),
             (
                 &["10.0.0.0/8", "172.16.0.0/12", "fc00::/7", "203.0.113.7"],
                 None,

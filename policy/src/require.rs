@@ -10,7 +10,7 @@ mod ruling;
 mod step_up;
 mod text;
 
-pub(crate) use condition::{Condition, Kind, domain_of, is_claim_of_rules};
+pub(crate) use condition::{Condition, Kind, domain_of, is_claim_of_rules, is_domain};
 pub use ruling::Ruling;
 pub(crate) use ruling::Situation;
 pub use step_up::{LinkedConditions, StepUp, is_class_name};

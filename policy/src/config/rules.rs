@@ -10,7 +10,7 @@ use crate::decide::Policy;
 use crate::header_name::HeaderName;
 use crate::network::Network;
 use crate::public::PublicPaths;
-use crate::require::{Condition, Kind, Require, domain_of, is_claim_of_rules};
+use crate::require::{Condition, Kind, Require, domain_of, is_claim_of_rules, is_domain};
 use crate::rules::{Effect, Rule, Rules};
 
 /// The longest name of a rule, in bytes.
@@ -304,9 +304,7 @@ fn conditions(fields: &mut Fields<'_>) -> Vec<Condition> {
                 Kind::Email if domain_of(name).is_none() => {
                     Some("an address: write domains under `emailDomains`")
                 }
-                Kind::EmailDomain
-                    if name.contains('*') || domain_of(&["_@", name].concat()).is_none() =>
-                {
+                Kind::EmailDomain if name.contains('*') || !is_domain(name) => {
                     Some("a domain: write addresses under `emails`")
                 }
                 _ => None,

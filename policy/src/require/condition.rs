@@ -313,8 +313,16 @@ fn usable_email(claims: &Claims) -> Option<(&str, &str)> {
 /// ASCII only (a lookalike domain is not the domain).
 pub(crate) fn domain_of(address: &str) -> Option<&str> {
     let (local, domain) = address.split_once('@')?;
-    let plain = |b: u8| b.is_ascii_graphic() && !matches!(b, b'@' | b'"' | b'\\' | b',' | b';');
-    let usable = |part: &str| !part.is_empty() && part.bytes().all(plain);
+    (is_plain(local) && is_domain(domain)).then_some(domain)
+}
+
+/// Returns whether an address that reads in one way only can have this domain.
+pub(crate) fn is_domain(text: &str) -> bool {
     // With a dot at its end it is the same domain (RFC 1034 §3.1), which no rule is written with.
-    (usable(local) && usable(domain) && !domain.ends_with('.')).then_some(domain)
+    is_plain(text) && !text.ends_with('.')
+}
+
+fn is_plain(part: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_graphic() && !matches!(b, b'@' | b'"' | b'\\' | b',' | b';');
+    !part.is_empty() && part.bytes().all(plain)
 }
