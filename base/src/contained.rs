@@ -23,7 +23,7 @@ thread_local! {
 
 /// Work panicked, and is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a bug: this ended in a panic, which the log has above")]
+#[error("this ended in a panic, which the log has above")]
 pub struct Panicked;
 
 /// Contains this thread's panics until it is dropped.

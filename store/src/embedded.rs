@@ -154,7 +154,7 @@ impl EmbeddedStore {
         };
         match tokio::task::spawn_blocking(run).await {
             Ok(result) => result.map_err(StoreUnavailable::new),
-            // The process ends.
+            // After a panic, at which the hook of `contained` ends the process.
             Err(error) => Err(StoreUnavailable::new(error)),
         }
     }

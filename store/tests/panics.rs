@@ -3,6 +3,7 @@
 // Tests may panic.
 #![allow(clippy::expect_used)]
 
+use std::error::Error as _;
 use std::fs::OpenOptions;
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::Path;
@@ -69,7 +70,10 @@ async fn a_file_that_is_damaged_while_it_is_open_costs_operations_and_no_process
         .expect("stored");
 
     overwrite(&path);
-    store.list(10).await.expect_err("nothing in it can be read");
+    let error = store.list(10).await;
+    let error = error.expect_err("nothing in it can be read");
+    let cause = error.source().expect("a cause").to_string();
+    assert!(cause.contains("panic"), "not by a panic: {cause}");
 
     let begun = Instant::now();
     while let Err(error) = store.check_writable(NOW).await {

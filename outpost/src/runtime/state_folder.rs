@@ -136,7 +136,7 @@ impl StateFolder {
                         ..Writer::new(clock.clone())
                     }
                 }
-                // The process ends.
+                // After a panic, at which the hook of `contained` ends the process.
                 Err(_) => return,
             };
             if self.learn(&writer) {

@@ -233,7 +233,7 @@ impl Revoker {
         // In a task of its own, so that it finishes even when the client disconnects.
         match tokio::spawn(async move { revoker.carry_out(request).await }).await {
             Ok(outcome) => outcome,
-            // The process ends.
+            // After a panic, at which the hook of `contained` ends the process.
             Err(error) => Err(StoreUnavailable::new(error)),
         }
     }
@@ -352,7 +352,7 @@ impl Revoker {
             written.map(drop)
         };
         let written = tokio::task::spawn_blocking(write).await;
-        // The process ends.
+        // After a panic, at which the hook of `contained` ends the process.
         written.unwrap_or_else(|error| Err(std::io::Error::other(error)))
     }
 

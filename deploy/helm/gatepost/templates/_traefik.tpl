@@ -113,7 +113,7 @@ The pattern has the headers of other systems too, whatever `headers.preset` is, 
 {{- $set = append $set . -}}
 {{- end -}}
 {{- end -}}
-{{- /* Traefik compares with a pattern: `.` matches the `-`, and what some apps read as one. */ -}}
+{{- /* Traefik compares with a pattern: any sign matches the `-`, since some apps read others as one. */ -}}
 {{- $kept := list -}}
 {{- range $headers.keep -}}
 {{- $kept = append $kept (lower . | replace "-" ".") -}}

@@ -283,6 +283,23 @@ fn each_configuration_removes_the_names_of_the_policy() -> Result<()> {
 /// The filter of the Gateway API removes sixteen names at most, so its file has a choice of them.
 const BY_HAND: &str = "deploy/kubernetes/cilium/single.yaml";
 
+#[test]
+fn the_choice_by_hand_is_of_these_names() -> Result<()> {
+    let rules = rules();
+    let text = fs::read_to_string(layout::root().join(BY_HAND))?;
+    let (_, removed) = text.split_once("remove:\n").context("a list")?;
+    let chosen = removed.lines().map_while(|line| line.trim().strip_prefix("- "));
+    let chosen: Vec<&str> = chosen.collect();
+    // As many as the filter takes.
+    assert_eq!(chosen.len(), 16, "{chosen:?}");
+    for name in chosen {
+        // How a proxy describes the request is the proxy's to say, and Cilium leaves a client's.
+        let describes = name.starts_with("x-forwarded-");
+        assert!(describes || rules.owns(name.as_bytes()), "{name}");
+    }
+    Ok(())
+}
+
 /// A file that removes names has them from here.
 #[test]
 fn no_other_file_lists_the_names() -> Result<()> {

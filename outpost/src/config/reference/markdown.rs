@@ -19,7 +19,7 @@ pub fn markdown() -> String {
          The file, and the files it names, are read again when they change or on `SIGHUP`; a wrong \
          configuration is logged and the one before stays.\n\
          A duration is a number with `s`, `m`, `h` or `d`, or a number of seconds: `90`, `15m`, `8h`, \
-         and at most `3650d`.\n\n\
+         and at most `3650d` but for a rule's `maxAge`.\n\n\
          [`deploy/outpost/gatepost.yaml`](../deploy/outpost/gatepost.yaml) is a commented \
          example of every section.\n\
          Editors complete and check keys by [`gatepost.schema.json`](gatepost.schema.json): begin \

@@ -132,8 +132,8 @@ impl Callback<'_> {
     ///
     /// A session that began after this sign-in is the user's latest decision. An older one did not
     /// suffice, or this sign-in would not have begun. Both times are whole seconds, so one of the same
-    /// second may have begun after it. (One that began in the second of a sign-out counts as a second
-    /// younger.)
+    /// second may have begun after it. (One that began in the second of a sign-out has a time of
+    /// creation a second later, so that the sign-out does not end it.)
     ///
     /// # Errors
     ///
