@@ -139,10 +139,10 @@ pub enum Failure {
     /// The session would have to be bound to a device, and its browser has not done it.
     #[error("the browser has not bound the session to its device, which `deviceBound` requires")]
     NotBound,
-    /// The same, and a rule asks for it.
+    /// The browser has not bound the session to its device, and a rule asks for it.
     #[error("the browser has not bound the session to its device, which a rule asks for")]
     RuleNotBound,
-    /// The same, and the browser has posted a form.
+    /// As [`Self::RuleNotBound`], and the browser has posted a form.
     #[error(
         "a form was not delivered: the session is not bound to a device, which a rule asks for"
     )]
@@ -280,108 +280,47 @@ impl LoopCause {
             Err(reason) => Self::Foreign(reason),
         }
     }
+
+    fn code(self) -> FailureCode {
+        match self {
+            Self::NotKept => FailureCode::RedirectLoopCookie,
+            Self::Foreign(_) => FailureCode::RedirectLoopKeys,
+            Self::NotShared => FailureCode::RedirectLoopStore,
+            Self::NotAccepted => FailureCode::RedirectLoop,
+        }
+    }
+}
+
+/// What follows from a failure.
+struct Class {
+    /// Never one of success.
+    status: StatusCode,
+    code: FailureCode,
+    whose: Whose,
+}
+
+/// Who has to act.
+#[derive(PartialEq)]
+enum Whose {
+    /// The client, its user, or nobody.
+    Clients,
+    Operators,
 }
 
 impl Failure {
     /// Returns the status of the response. Never one of success.
     pub fn status(&self) -> StatusCode {
-        match self {
-            Self::NoHost
-            | Self::UnknownHost { .. }
-            | Self::NotFound
-            | Self::NoSuchPath { .. }
-            | Self::NotAskedBy(_) => StatusCode::NOT_FOUND,
-            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::UntrustedPeer { .. } | Self::NotNavigation => StatusCode::UNAUTHORIZED,
-            Self::NotServed { .. } => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Forwarded(_)
-            | Self::Contradicted(_)
-            | Self::OtherPrefix { .. }
-            | Self::NoFlow
-            | Self::MalformedCallback
-            | Self::OtherProvider
-            | Self::Loop(_) => StatusCode::BAD_REQUEST,
-            Self::OwnPathAsked
-            | Self::AskedByClient { .. }
-            | Self::CrossSite
-            | Self::NotBound
-            | Self::RuleNotBound
-            | Self::FormNotBound
-            | Self::StepUp
-            | Self::OtherUser
-            | Self::Binding
-            | Self::Undecidable
-            | Self::Upgrade => StatusCode::FORBIDDEN,
-            Self::ProviderRefused { code, .. } if code == "access_denied" => StatusCode::FORBIDDEN,
-            Self::LogoutToken(LogoutTokenError::Unavailable(_)) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::ProviderRefused { .. } | Self::LogoutToken(_) => StatusCode::BAD_REQUEST,
-            Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::Device(DeviceFailure::Pending) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Device(_) => StatusCode::FORBIDDEN,
-            Self::SignIn(SignInError::Unavailable(_) | SignInError::Unreachable { .. })
-            | Self::Credentials(_)
-            | Self::Store(_)
-            | Self::Issue(IssueError::Store(_) | IssueError::Provider(_)) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
-            Self::SignIn(
-                SignInError::CodeRefused
-                | SignInError::ClientRefused(_)
-                | SignInError::Refused(_)
-                | SignInError::ResponseIssuer,
-            ) => StatusCode::BAD_REQUEST,
-            Self::SignIn(_) => StatusCode::BAD_GATEWAY,
-            Self::Issue(_) | Self::FlowNotKept => StatusCode::INTERNAL_SERVER_ERROR,
-        }
+        self.class().status
     }
 
     /// Returns the code that pages, answers to scripts and metrics show.
     pub fn code(&self) -> FailureCode {
-        match self {
-            Self::NoHost | Self::UnknownHost { .. } => FailureCode::UnknownHost,
-            Self::NotFound | Self::NoSuchPath { .. } | Self::NotAskedBy(_) => FailureCode::NotFound,
-            Self::MethodNotAllowed | Self::Upgrade => FailureCode::MethodNotAllowed,
-            Self::NotServed {
-                why: NoApplication::NotKnownYet(_),
-                ..
-            } => FailureCode::NotReady,
-            Self::UntrustedPeer { .. }
-            | Self::Forwarded(_)
-            | Self::Contradicted(_)
-            | Self::OtherPrefix { .. }
-            | Self::NotServed { .. }
-            | Self::AskedByClient { .. }
-            | Self::OwnPathAsked => FailureCode::ProxyMisconfigured,
-            Self::NotNavigation => FailureCode::SignInRequired,
-            Self::CrossSite => FailureCode::CrossSite,
-            Self::NoFlow => FailureCode::NoFlow,
-            Self::MalformedCallback => FailureCode::MalformedCallback,
-            Self::OtherProvider => FailureCode::OtherProvider,
-            Self::ProviderRefused { code, .. } if code == "access_denied" => {
-                FailureCode::AccessDenied
-            }
-            Self::ProviderRefused { .. } => FailureCode::ProviderRefused,
-            Self::SignIn(SignInError::Unavailable(_) | SignInError::Unreachable { .. })
-            | Self::Credentials(_)
-            | Self::Issue(IssueError::Provider(_)) => FailureCode::ProviderUnavailable,
-            Self::TooMany(_) => FailureCode::TooManyRequests,
-            Self::Device(_) => FailureCode::Device,
-            Self::NotBound => FailureCode::NotBound,
-            Self::RuleNotBound => FailureCode::RuleNotBound,
-            Self::FormNotBound => FailureCode::FormNotBound,
-            Self::StepUp => FailureCode::StepUp,
-            Self::OtherUser => FailureCode::OtherUser,
-            Self::Binding => FailureCode::Binding,
-            Self::LogoutToken(_) => FailureCode::InvalidRequest,
-            Self::SignIn(_) => FailureCode::SignInFailed,
-            Self::Store(_) | Self::Issue(IssueError::Store(_)) => FailureCode::StoreUnavailable,
-            Self::Issue(_) | Self::FlowNotKept => FailureCode::Internal,
-            Self::Loop(LoopCause::NotKept) => FailureCode::RedirectLoopCookie,
-            Self::Loop(LoopCause::Foreign(_)) => FailureCode::RedirectLoopKeys,
-            Self::Loop(LoopCause::NotShared) => FailureCode::RedirectLoopStore,
-            Self::Loop(LoopCause::NotAccepted) => FailureCode::RedirectLoop,
-            Self::Undecidable => FailureCode::Undecidable,
-        }
+        self.class().code
+    }
+
+    /// Returns whether an operator has to act.
+    pub fn is_operators(&self) -> bool {
+        self.class().whose == Whose::Operators
     }
 
     /// Returns after how many seconds to try again, where that may help.
@@ -393,45 +332,106 @@ impl Failure {
         }
     }
 
-    /// Returns whether an operator has to act.
-    pub fn is_operators(&self) -> bool {
-        match self {
-            Self::NoHost
-            | Self::UnknownHost { .. }
-            | Self::NotFound
-            | Self::NoSuchPath { .. }
-            | Self::NotAskedBy(_)
-            | Self::MethodNotAllowed
-            | Self::Upgrade
-            | Self::NotNavigation
-            | Self::CrossSite
-            | Self::NoFlow
-            | Self::MalformedCallback
-            | Self::OtherProvider
-            | Self::TooMany(_)
-            | Self::Device(_)
-            | Self::NotBound
-            | Self::RuleNotBound
-            | Self::FormNotBound
-            | Self::StepUp
-            | Self::OtherUser
-            | Self::Binding
-            | Self::LogoutToken(_)
-            | Self::ProviderRefused { .. } => false,
-            Self::UntrustedPeer { .. }
-            | Self::Forwarded(_)
-            | Self::Contradicted(_)
-            | Self::OtherPrefix { .. }
-            | Self::NotServed { .. }
-            | Self::AskedByClient { .. }
-            | Self::OwnPathAsked
-            | Self::SignIn(_)
+    fn class(&self) -> Class {
+        use FailureCode as Code;
+        use Whose::{Clients, Operators};
+        let (status, code, whose) = match self {
+            Self::NoHost | Self::UnknownHost { .. } => {
+                (StatusCode::NOT_FOUND, Code::UnknownHost, Clients)
+            }
+            Self::NotFound | Self::NoSuchPath { .. } | Self::NotAskedBy(_) => {
+                (StatusCode::NOT_FOUND, Code::NotFound, Clients)
+            }
+            Self::MethodNotAllowed => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                Code::MethodNotAllowed,
+                Clients,
+            ),
+            Self::Upgrade => (StatusCode::FORBIDDEN, Code::MethodNotAllowed, Clients),
+            Self::NotNavigation => (StatusCode::UNAUTHORIZED, Code::SignInRequired, Clients),
+            Self::CrossSite => (StatusCode::FORBIDDEN, Code::CrossSite, Clients),
+            Self::TooMany(_) => (
+                StatusCode::TOO_MANY_REQUESTS,
+                Code::TooManyRequests,
+                Clients,
+            ),
+            // How the proxy is set up.
+            Self::UntrustedPeer { .. } => (
+                StatusCode::UNAUTHORIZED,
+                Code::ProxyMisconfigured,
+                Operators,
+            ),
+            Self::Forwarded(_) | Self::Contradicted(_) | Self::OtherPrefix { .. } => {
+                (StatusCode::BAD_REQUEST, Code::ProxyMisconfigured, Operators)
+            }
+            Self::AskedByClient { .. } | Self::OwnPathAsked => {
+                (StatusCode::FORBIDDEN, Code::ProxyMisconfigured, Operators)
+            }
+            Self::NotServed {
+                why: NoApplication::NotKnownYet(_),
+                ..
+            } => (StatusCode::SERVICE_UNAVAILABLE, Code::NotReady, Operators),
+            Self::NotServed { .. } => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                Code::ProxyMisconfigured,
+                Operators,
+            ),
+            // The sign-in.
+            Self::NoFlow => (StatusCode::BAD_REQUEST, Code::NoFlow, Clients),
+            Self::MalformedCallback => (StatusCode::BAD_REQUEST, Code::MalformedCallback, Clients),
+            Self::OtherProvider => (StatusCode::BAD_REQUEST, Code::OtherProvider, Clients),
+            Self::ProviderRefused { code, .. } if code == "access_denied" => {
+                (StatusCode::FORBIDDEN, Code::AccessDenied, Clients)
+            }
+            Self::ProviderRefused { .. } => {
+                (StatusCode::BAD_REQUEST, Code::ProviderRefused, Clients)
+            }
+            Self::SignIn(SignInError::Unavailable(_) | SignInError::Unreachable { .. })
             | Self::Credentials(_)
-            | Self::Issue(_)
-            | Self::Store(_)
-            | Self::FlowNotKept
-            | Self::Loop(_)
-            | Self::Undecidable => true,
+            | Self::Issue(IssueError::Provider(_)) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                Code::ProviderUnavailable,
+                Operators,
+            ),
+            Self::SignIn(
+                SignInError::CodeRefused
+                | SignInError::ClientRefused(_)
+                | SignInError::Refused(_)
+                | SignInError::ResponseIssuer,
+            ) => (StatusCode::BAD_REQUEST, Code::SignInFailed, Operators),
+            Self::SignIn(_) => (StatusCode::BAD_GATEWAY, Code::SignInFailed, Operators),
+            Self::Loop(cause) => (StatusCode::BAD_REQUEST, cause.code(), Operators),
+            Self::LogoutToken(LogoutTokenError::Unavailable(_)) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                Code::InvalidRequest,
+                Clients,
+            ),
+            Self::LogoutToken(_) => (StatusCode::BAD_REQUEST, Code::InvalidRequest, Clients),
+            // The session.
+            Self::Store(_) | Self::Issue(IssueError::Store(_)) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                Code::StoreUnavailable,
+                Operators,
+            ),
+            Self::Issue(_) | Self::FlowNotKept => {
+                (StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, Operators)
+            }
+            Self::Undecidable => (StatusCode::FORBIDDEN, Code::Undecidable, Operators),
+            Self::Device(DeviceFailure::Pending) => {
+                (StatusCode::SERVICE_UNAVAILABLE, Code::Device, Clients)
+            }
+            Self::Device(_) => (StatusCode::FORBIDDEN, Code::Device, Clients),
+            Self::NotBound => (StatusCode::FORBIDDEN, Code::NotBound, Clients),
+            Self::RuleNotBound => (StatusCode::FORBIDDEN, Code::RuleNotBound, Clients),
+            Self::FormNotBound => (StatusCode::FORBIDDEN, Code::FormNotBound, Clients),
+            Self::Binding => (StatusCode::FORBIDDEN, Code::Binding, Clients),
+            Self::StepUp => (StatusCode::FORBIDDEN, Code::StepUp, Clients),
+            Self::OtherUser => (StatusCode::FORBIDDEN, Code::OtherUser, Clients),
+        };
+        Class {
+            status,
+            code,
+            whose,
         }
     }
 }

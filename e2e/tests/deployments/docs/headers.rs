@@ -288,7 +288,9 @@ fn the_choice_by_hand_is_of_these_names() -> Result<()> {
     let rules = rules();
     let text = fs::read_to_string(layout::root().join(BY_HAND))?;
     let (_, removed) = text.split_once("remove:\n").context("a list")?;
-    let chosen = removed.lines().map_while(|line| line.trim().strip_prefix("- "));
+    let chosen = removed
+        .lines()
+        .map_while(|line| line.trim().strip_prefix("- "));
     let chosen: Vec<&str> = chosen.collect();
     // As many as the filter takes.
     assert_eq!(chosen.len(), 16, "{chosen:?}");
