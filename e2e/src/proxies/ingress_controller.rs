@@ -44,6 +44,16 @@ impl IngressController {
         })
     }
 
+    /// Returns its ConfigMap, with these settings.
+    pub fn config_map(data: &Value) -> Value {
+        json!({
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": { "name": "ingress-nginx-controller", "namespace": "ingress-nginx" },
+            "data": data,
+        })
+    }
+
     /// Starts the controller, whose nginx listens at this port, and waits until it protects these
     /// hosts of the site.
     ///

@@ -11,7 +11,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::served::{FORWARD_AUTH, PLUGIN, serve, serve_with, shown};
-use crate::{Test, checks};
+use crate::{Test, checks, filters};
 
 pub(crate) const TESTS: &[Test] = &[
     Test {
@@ -151,6 +151,10 @@ fn until_middlewares_are_seen<'c>(
     client: &Client,
 ) -> Result<Applied<'c>> {
     const HOST_NAME: &str = "marker.example.com";
+    let rule = json!({
+        "filters": [filters::middleware("marker")],
+        "backendRefs": filters::backend("wiki"),
+    });
     let marker = cluster.apply(vec![
         json!({
             "apiVersion": "traefik.io/v1alpha1",
@@ -160,24 +164,7 @@ fn until_middlewares_are_seen<'c>(
                 "regex": ".*", "replacement": "https://elsewhere.example.com/",
             } },
         }),
-        json!({
-            "apiVersion": "gateway.networking.k8s.io/v1",
-            "kind": "HTTPRoute",
-            "metadata": { "name": "marker", "namespace": "default" },
-            "spec": {
-                "parentRefs": [{ "name": "web", "namespace": "traefik" }],
-                "hostnames": [HOST_NAME],
-                "rules": [{
-                    "filters": [{
-                        "type": "ExtensionRef",
-                        "extensionRef": {
-                            "group": "traefik.io", "kind": "Middleware", "name": "marker",
-                        },
-                    }],
-                    "backendRefs": [{ "name": "wiki", "port": 80 }],
-                }],
-            },
-        }),
+        filters::http_route("default", "marker", HOST_NAME, &rule),
     ])?;
     until("the marker", SEEN, || {
         let request = client.page_load(Method::GET, &site.url("wiki", "/")?);

@@ -132,7 +132,7 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-fn backend(name: &str) -> Value {
+pub(crate) fn backend(name: &str) -> Value {
     json!([{ "name": name, "port": 80 }])
 }
 
@@ -143,7 +143,7 @@ fn extension(group: &str, kind: &str, name: &str) -> Value {
     })
 }
 
-fn middleware(name: &str) -> Value {
+pub(crate) fn middleware(name: &str) -> Value {
     extension("traefik.io", "Middleware", name)
 }
 
@@ -202,14 +202,11 @@ fn precedence(cluster: &Cluster) -> Result<()> {
     let further = ["kubernetesGateway"];
     let _running = serve(cluster, &site, PLUGIN, &further, objects, &["wiki"])?;
     let ours = json!({
-        "filters": [{
-            "type": "ExtensionRef",
-            "extensionRef": { "group": "traefik.io", "kind": "Middleware", "name": "wiki-gatepost" },
-        }],
-        "backendRefs": [{ "name": "wiki", "port": 80 }],
+        "filters": [middleware("wiki-gatepost")],
+        "backendRefs": backend("wiki"),
     });
     let theirs = |further: Value| {
-        let mut rule = json!({ "backendRefs": [{ "name": "own", "port": 80 }] });
+        let mut rule = json!({ "backendRefs": backend("own") });
         if let (Some(rule), Value::Object(further)) = (rule.as_object_mut(), further) {
             rule.extend(further);
         }
@@ -293,7 +290,7 @@ fn preflight(site: &Site, client: &Client, host: &str) -> Result<Got> {
     })
 }
 
-fn http_route(namespace: &str, name: &str, host: &str, rule: &Value) -> Value {
+pub(crate) fn http_route(namespace: &str, name: &str, host: &str, rule: &Value) -> Value {
     json!({
         "apiVersion": "gateway.networking.k8s.io/v1",
         "kind": "HTTPRoute",

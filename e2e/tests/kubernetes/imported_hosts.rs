@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use gatepost_e2e::cluster::Cluster;
+use gatepost_e2e::proxies::IngressController;
 use gatepost_e2e::{Client, Site, until};
 use reqwest::{Method, StatusCode, Url};
 use serde_json::{Value, json};
@@ -242,12 +243,7 @@ fn by_nginx(cluster: &Cluster) -> Result<()> {
         "metadata": { "name": "nginx-internal" },
         "spec": { "controller": "k8s.io/ingress-nginx" },
     }));
-    objects.push(json!({
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": { "name": "ingress-nginx-controller", "namespace": "ingress-nginx" },
-        "data": {},
-    }));
+    objects.push(IngressController::config_map(&json!({})));
     let site = checks::site("deploy/outpost/domain.yaml").start()?;
     let _running = ingress_nginx::serve(cluster, &site, objects, site.ports().web, &[])?;
     let client = Client::new()?;

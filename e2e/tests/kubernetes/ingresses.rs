@@ -9,6 +9,12 @@ use serde_json::{Map, Value, json};
 /// An annotation, without the prefix of ingress-nginx, and its value.
 pub(crate) type Annotation = (&'static str, &'static str);
 
+/// Where nginx asks the outpost.
+pub(crate) const AUTH_URL: &str =
+    "http://gatepost.gatepost.svc.cluster.local:9000/akprox/auth?nginx";
+/// The annotation by which it asks there.
+pub(crate) const AUTH: Annotation = ("auth-url", AUTH_URL);
+
 /// Returns an Ingress of the class `nginx` in the namespace `default`, which leads one path of a host to
 /// `wiki`.
 pub(crate) fn ingress(

@@ -9,8 +9,9 @@ use gatepost_e2e::{Client, ports, until, write_certificates};
 use reqwest::{Method, Url};
 use serde_json::json;
 
-use crate::ingresses::{applications, import, ingress, list_of};
-use crate::served::{PLUGIN, gateway, lay_out, objects_of, traefik};
+use super::printed;
+use crate::ingresses::{applications, ingress, list_of};
+use crate::served::{PLUGIN, gateway, objects_of, serve_with};
 use crate::{Test, checks};
 
 pub(crate) const TESTS: &[Test] = &[Test {
@@ -26,17 +27,13 @@ fn at_its_listener(cluster: &Cluster) -> Result<()> {
     let mut secure = ingress("secure", SECURE, ("/", "Prefix"), &auth);
     secure["spec"]["tls"] = json!([{ "hosts": [SECURE], "secretName": "secure" }]);
     let before = [secure, ingress("plain", PLAIN, ("/", "Prefix"), &auth)];
-    let to = ["--no-configmap", "--to", "gateway", "--gateway"];
-    let imported = import(
-        &[&to[..], &["traefik/web/websecure"]].concat(),
-        &list_of(&before),
-    )?;
-    ensure!(imported.whole, "{}", imported.complained);
+    let to = ["--to", "gateway", "--gateway", "traefik/web/websecure"];
+    let text = printed(&to, &list_of(&before))?;
     let site = checks::site("deploy/outpost/single.yaml")
-        .further_applications(applications(&imported.text)?)
+        .further_applications(applications(&text)?)
         .start()?;
     let port = ports::free()?;
-    let mut objects = objects_of(&imported.text)?;
+    let mut objects = objects_of(&text)?;
     objects.extend(gateway()?);
     for object in objects.iter_mut().filter(|it| it["kind"] == "Gateway") {
         let mut listener = object["spec"]["listeners"][0].clone();
@@ -48,19 +45,18 @@ fn at_its_listener(cluster: &Cluster) -> Result<()> {
         listeners.expect("listeners").push(listener);
     }
     write_certificates(site.folder(), &[("secure", &[SECURE])])?;
-    let text = |file: &str| fs::read_to_string(site.folder().join(file));
+    let read = |file: &str| fs::read_to_string(site.folder().join(file));
     objects.push(json!({
         "apiVersion": "v1",
         "kind": "Secret",
         "type": "kubernetes.io/tls",
         "metadata": { "name": "secure", "namespace": "traefik" },
-        "stringData": { "tls.crt": text("secure.pem")?, "tls.key": text("secure.key")? },
+        "stringData": { "tls.crt": read("secure.pem")?, "tls.key": read("secure.key")? },
     }));
-    let _laid_out = lay_out(cluster, &site, objects)?;
     let entry =
         json!({ "entryPoints": { "websecure": { "address": format!("127.0.0.1:{port}") } } });
     let further = ["kubernetesGateway"];
-    let _traefik = traefik(cluster, &site, (PLUGIN, &entry), &further)?.start(&[])?;
+    let _running = serve_with(cluster, &site, (PLUGIN, &entry), &further, objects, &[])?;
 
     let client = Client::new()?;
     let status = |scheme: &str, host: &str| -> Result<u16> {

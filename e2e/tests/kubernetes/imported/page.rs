@@ -7,6 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use gatepost_e2e::cluster::Cluster;
+use gatepost_e2e::proxies::IngressController;
 use gatepost_e2e::tools::{self, Tool as _};
 use gatepost_e2e::users::ALICE;
 use gatepost_e2e::{Client, built, layout};
@@ -39,12 +40,8 @@ fn followed(cluster: &Cluster) -> Result<()> {
         .start()?;
     let mut objects = objects_of(&site.fitted_in_cluster(BEFORE)?)?;
     cluster.restricted_namespace("ingress-nginx")?;
-    objects.push(json!({
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": { "name": "ingress-nginx-controller", "namespace": "ingress-nginx" },
-        "data": { "allow-snippet-annotations": "false" },
-    }));
+    let data = json!({ "allow-snippet-annotations": "false" });
+    objects.push(IngressController::config_map(&data));
     let _laid_out = lay_out(cluster, &site, objects)?;
 
     let folder = tempfile::tempdir()?;

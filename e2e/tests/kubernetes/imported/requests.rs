@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use gatepost_e2e::cluster::Cluster;
+use gatepost_e2e::proxies::IngressController;
 use gatepost_e2e::{Client, Site, until};
 use reqwest::{Method, Url};
 use serde_json::{Value, json};
 
+use super::printed;
 use crate::ingress_nginx;
-use crate::ingresses::{Annotation, applications, import, ingress, list_of};
-use crate::served::{FORWARD_AUTH, PLUGIN, gateway, lay_out, objects_of, traefik};
+use crate::ingresses::{AUTH, Annotation, applications, ingress, list_of};
+use crate::served::{FORWARD_AUTH, PLUGIN, gateway, objects_of, serve};
 use crate::{Test, checks};
 
 pub(crate) const TESTS: &[Test] = &[Test {
@@ -21,10 +23,6 @@ pub(crate) const TESTS: &[Test] = &[Test {
 
 const LIMIT: Duration = Duration::from_secs(90);
 
-const AUTH: Annotation = (
-    "auth-url",
-    "http://gatepost.gatepost.svc.cluster.local:9000/akprox/auth?nginx",
-);
 /// A header of the old service that Gatepost does not set.
 const DEPARTMENT: Annotation = ("auth-response-headers", "X-Department");
 
@@ -161,12 +159,7 @@ fn same_as_nginx(cluster: &Cluster) -> Result<()> {
     let before: Vec<Value> = CASES.iter().flat_map(Case::ingresses).collect();
     let site = checks::site("deploy/outpost/domain.yaml").start()?;
     let mut objects = before.clone();
-    objects.push(json!({
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": { "name": "ingress-nginx-controller", "namespace": "ingress-nginx" },
-        "data": {},
-    }));
+    objects.push(IngressController::config_map(&json!({})));
     let nginx = ingress_nginx::serve(cluster, &site, objects, site.ports().web, &[])?;
     let by_nginx = ask_all(&site)?;
     drop(nginx);
@@ -188,18 +181,15 @@ fn by_traefik(
     (config, further): (&str, &[&str]),
     by_nginx: &[Said],
 ) -> Result<()> {
-    let arguments = [&["--no-configmap"], arguments].concat();
-    let imported = import(&arguments, &list_of(before))?;
-    ensure!(imported.whole, "{}", imported.complained);
+    let text = printed(arguments, &list_of(before))?;
     let site = checks::site("deploy/outpost/single.yaml")
-        .further_applications(applications(&imported.text)?)
+        .further_applications(applications(&text)?)
         .start()?;
-    let mut objects = objects_of(&imported.text)?;
+    let mut objects = objects_of(&text)?;
     if !further.is_empty() {
         objects.extend(gateway()?);
     }
-    let _laid_out = lay_out(cluster, &site, objects)?;
-    let _traefik = traefik(cluster, &site, (config, &json!({})), further)?.start(&[])?;
+    let _running = serve(cluster, &site, config, further, objects, &[])?;
     let by_traefik = ask_all(&site)?;
     for ((case, nginx), traefik) in CASES.iter().zip(by_nginx).zip(&by_traefik) {
         assert_eq!(traefik, nginx, "{}", case.host);

@@ -12,9 +12,10 @@ use gatepost_e2e::{Client, Site, until, write_certificates};
 use reqwest::{Method, Url};
 use serde_json::{Value, json};
 
+use super::printed;
 use crate::ingress_nginx;
-use crate::ingresses::{Annotation, applications, import, ingress, list_of};
-use crate::served::{PLUGIN, lay_out, objects_of, traefik};
+use crate::ingresses::{AUTH, Annotation, applications, ingress, list_of};
+use crate::served::{PLUGIN, objects_of, serve};
 use crate::{Test, checks};
 
 pub(crate) const TESTS: &[Test] = &[Test {
@@ -24,10 +25,6 @@ pub(crate) const TESTS: &[Test] = &[Test {
 
 const LIMIT: Duration = Duration::from_secs(90);
 
-const AUTH: Annotation = (
-    "auth-url",
-    "http://gatepost.gatepost.svc.cluster.local:9000/akprox/auth?nginx",
-);
 const HTTPS: Annotation = ("backend-protocol", "HTTPS");
 const VERIFY: Annotation = ("proxy-ssl-verify", "on");
 const NAME: Annotation = ("proxy-ssl-name", "upstream.example");
@@ -82,15 +79,13 @@ fn certificates(cluster: &Cluster) -> Result<()> {
     reached(&site)?;
     drop(nginx);
 
-    let imported = import(&["--no-configmap", "--to", "crds"], &list_of(&before))?;
-    ensure!(imported.whole, "{}", imported.complained);
+    let text = printed(&["--to", "crds"], &list_of(&before))?;
     let site = checks::site("deploy/outpost/single.yaml")
-        .further_applications(applications(&imported.text)?)
+        .further_applications(applications(&text)?)
         .start()?;
     let (secrets, _wiki) = upstream(&site)?;
-    let objects = [&objects_of(&imported.text)?[..], &secrets].concat();
-    let _laid_out = lay_out(cluster, &site, objects)?;
-    let _traefik = traefik(cluster, &site, (PLUGIN, &json!({})), &[])?.start(&[])?;
+    let objects = [&objects_of(&text)?[..], &secrets].concat();
+    let _running = serve(cluster, &site, PLUGIN, &[], objects, &[])?;
     reached(&site)
 }
 

@@ -7,14 +7,15 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use gatepost_e2e::clients::raw_http1::RawConnection;
 use gatepost_e2e::cluster::Cluster;
+use gatepost_e2e::proxies::IngressController;
 use gatepost_e2e::{Client, Site, ports, until};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::rows::{AUTH_URL, ROWS, Row};
+use super::rows::{ROWS, Row};
 use super::{needs_the_controller, serve};
 use crate::checks;
-use crate::ingresses::{applications, import, list_of};
+use crate::ingresses::{AUTH_URL, applications, import, list_of};
 use crate::served::{FORWARD_AUTH, INGRESS_NGINX, PLUGIN, gateway, lay_out, objects_of, traefik};
 
 /// How long a proxy on a busy machine may take to read what is in the cluster.
@@ -167,7 +168,9 @@ impl<'s> AtNginx<'s> {
 /// Returns the Ingresses of all hosts, and what protects them.
 fn before() -> Vec<Value> {
     let mut objects: Vec<Value> = ROWS.iter().flat_map(Row::ingresses).collect();
-    objects.push(config_map());
+    // Protects every Ingress that does not say otherwise.
+    let data = json!({ "global-auth-url": AUTH_URL });
+    objects.push(IngressController::config_map(&data));
     objects
 }
 
@@ -262,16 +265,6 @@ fn by_traefik(cluster: &Cluster, form: &'static Form, text: &str) -> Result<Vec<
     Ok(asked)
 }
 
-/// Protects every Ingress that does not say otherwise.
-fn config_map() -> Value {
-    json!({
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": { "name": "ingress-nginx-controller", "namespace": "ingress-nginx" },
-        "data": { "global-auth-url": AUTH_URL },
-    })
-}
-
 /// Asks as a script without a session.
 fn status(port: u16, row: &Row, path: &str) -> Result<u16> {
     let mut connection = RawConnection::connect(port)?;
@@ -292,6 +285,14 @@ fn status(port: u16, row: &Row, path: &str) -> Result<u16> {
 
 /// Returns a path as clients may write it, and as servers may read it as another one.
 fn spellings(path: &str) -> Vec<String> {
+    // Of a request that names another host, the path alone has spellings.
+    if let Some((host, path)) = path
+        .strip_prefix("http://")
+        .and_then(|it| it.split_once('/'))
+    {
+        let of_path = spellings(&format!("/{path}")).into_iter();
+        return of_path.map(|path| format!("http://{host}{path}")).collect();
+    }
     let rest = path.trim_start_matches('/');
     let (first, tail) = rest.split_at(rest.len().min(1));
     let encoded = first.bytes().map(|byte| format!("%{byte:02x}"));
@@ -336,14 +337,6 @@ fn spellings(path: &str) -> Vec<String> {
         format!("{path}#x"),
         format!("{path}%23x"),
     ];
-    // Of a request that names another host, the path alone has spellings.
-    if let Some((host, path)) = path
-        .strip_prefix("http://")
-        .and_then(|it| it.split_once('/'))
-    {
-        let of_path = spellings(&format!("/{path}")).into_iter();
-        return of_path.map(|path| format!("http://{host}{path}")).collect();
-    }
     all.retain(|path| path.starts_with('/'));
     all.sort_unstable();
     all.dedup();

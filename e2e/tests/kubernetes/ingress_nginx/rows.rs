@@ -2,11 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::ingresses::{Annotation, ingress};
-
-/// Where nginx asks.
-pub(super) const AUTH_URL: &str =
-    "http://gatepost.gatepost.svc.cluster.local:9000/akprox/auth?nginx";
+use crate::ingresses::{AUTH, Annotation, ingress};
 
 /// A host with its Ingresses. The controller protects what does not say [`OPEN`], and leads to another
 /// application.
@@ -37,7 +33,6 @@ const WITHOUT_PRIORITIES: [&str; 2] = ["gateway", "traefik-annotations"];
 const ANNOTATIONS: [&str; 1] = ["traefik-annotations"];
 
 const OPEN: Annotation = ("enable-global-auth", "false");
-const AUTH: Annotation = ("auth-url", AUTH_URL);
 const REGEX: Annotation = ("use-regex", "true");
 
 const ROW: Row = Row {
