@@ -68,9 +68,10 @@ const LINES: &[&str] = &[
     "PROPFIND /admin",
 ];
 
-/// Targets in absolute form (RFC 9112 §3.2.2) that one reader or another takes for one of a public
-/// path. To some, an authority goes as far as the first `/`, to others no further than `?`, `#` or `\`.
-const ABSOLUTE: &[&str] = &[
+/// Targets in absolute form (RFC 9112 §3.2.2), and some in none, that one reader or another takes for one
+/// of a public path. To some, an authority goes as far as the first `/`, to others no further than `?`, `#`
+/// or `\`.
+pub(crate) const ABSOLUTE: &[&str] = &[
     "http://HOST/public/x",
     "http://evil.example/public/x",
     "http://x?a=1&@HOST/public/x",
@@ -85,6 +86,17 @@ const ABSOLUTE: &[&str] = &[
     "wss://HOST/public/x",
     "x://HOST/public/x",
     "x://x?@HOST/public/x",
+    "HTTP://HOST/public/x",
+    "ftp://HOST/public/x",
+    "http:///public/x",
+    "http://HOST/admin",
+    "http://HOST",
+    "http://HOST/public/x#/admin",
+    "http://HOST/admin?/public/x",
+    "http:/public/x",
+    "http:public/x",
+    "public/x",
+    "?/public/x",
 ];
 
 /// Headers that neither make `/admin` public nor give a request an identity. 18, 19, 34, 35, 46, 48
