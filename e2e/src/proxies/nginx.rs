@@ -19,8 +19,23 @@ impl Nginx {
     ///
     /// When it is not installed or does not become ready.
     pub fn start(site: &Site, file: &str, hosts: &[&str]) -> Result<Service> {
+        Self::start_changed(site, file, &[], hosts)
+    }
+
+    /// Starts nginx as [`Self::start`] does, with these texts of the file replaced.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::start`], and when the file does not contain such a text.
+    pub fn start_changed(
+        site: &Site,
+        file: &str,
+        changes: &[(&str, &str)],
+        hosts: &[&str],
+    ) -> Result<Service> {
         let listen = format!("listen 127.0.0.1:{};", site.ports().web);
-        let servers = site.fitted(file, &[("listen 80;", &listen)])?;
+        let changes = [&[("listen 80;", &*listen)], changes].concat();
+        let servers = site.fitted(file, &changes)?;
         run(site, &servers, &[], hosts)
     }
 

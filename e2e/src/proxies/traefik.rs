@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
+use crate::doubles::kube_api::{KubeApi, app_service};
 use crate::programs::Service;
 use crate::site::Compose;
 use crate::site::Site;
@@ -169,6 +170,32 @@ impl<'s> Traefik<'s> {
         let mut command = Command::new(program);
         command.args(&self.arguments).current_dir(&self.folder);
         self.site.front("traefik", command, hosts)
+    }
+}
+
+impl Traefik<'_> {
+    /// Starts Traefik, whose provider `kubernetesIngressNGINX` reads the annotations for ingress-nginx, with
+    /// the manifests of a file of `deploy/`, and waits until it protects these hosts.
+    ///
+    /// # Errors
+    ///
+    /// When it is not installed or does not become ready.
+    pub fn of_ingress_nginx(site: &Site, file: &str, hosts: &[&str]) -> Result<(Service, KubeApi)> {
+        let mut objects: Vec<Value> = serde_saphyr::from_multiple(&site.fitted(file, &[])?)?;
+        objects.push(json!({
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "IngressClass",
+            "metadata": { "name": "nginx" },
+            "spec": { "controller": "k8s.io/ingress-nginx" },
+        }));
+        objects.extend(["wiki", "files"].map(app_service));
+        let cluster = KubeApi::of_site(site, objects)?;
+        let access = json!({ "kubernetesIngressNGINX": cluster.traefik_access() });
+        let static_file = "deploy/traefik/static/kubernetes-ingress-nginx.yaml";
+        let traefik = Traefik::new(site, static_file)?
+            .configure(&json!({ "providers": access }))
+            .start(hosts)?;
+        Ok((traefik, cluster))
     }
 }
 

@@ -7,11 +7,10 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, ensure};
 use gatepost_e2e::Site;
 use gatepost_e2e::clients::raw_http1::RawConnection;
-use gatepost_e2e::doubles::kube_api::{KubeApi, app_service};
 use gatepost_e2e::doubles::upstream::Seen;
 use gatepost_e2e::proxies::{IngressNginx, Nginx, Traefik};
 use gatepost_policy::{HeaderRules, HeaderSettings, Policy, Preset};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::shown;
 use crate::spellings::session;
@@ -57,9 +56,7 @@ fn names() -> Vec<String> {
 
 /// Asks the application with these headers, and returns what it got.
 fn asked(site: &Site, path: &str, headers: &[(&str, &str)]) -> Result<Arc<Seen>> {
-    let page = site.url("wiki", "/")?;
-    let host = page.host_str().context("a host")?;
-    let host = format!("{host}:{}", site.ports().web);
+    let host = site.url("wiki", "/")?.authority().to_owned();
     let before = site.wiki().len();
     let mut connection = RawConnection::connect(site.ports().web)?;
     let headers = [&[("Host", &*host)], headers].concat();
@@ -185,19 +182,7 @@ fn no_client_says_what_only_proxies_say_behind_traefiks_ingress_nginx() -> Resul
         let site = Site::builder(outpost)
             .applications(&json!({ "public": PUBLIC }))
             .start()?;
-        let mut objects: Vec<Value> = serde_saphyr::from_multiple(&site.fitted(file, &[])?)?;
-        objects.push(json!({
-            "apiVersion": "networking.k8s.io/v1",
-            "kind": "IngressClass",
-            "metadata": { "name": "nginx" },
-            "spec": { "controller": "k8s.io/ingress-nginx" },
-        }));
-        objects.extend(["wiki", "files"].map(app_service));
-        let cluster = KubeApi::of_site(&site, objects)?;
-        let access = json!({ "kubernetesIngressNGINX": cluster.traefik_access() });
-        let _traefik = Traefik::new(&site, "deploy/traefik/static/kubernetes-ingress-nginx.yaml")?
-            .configure(&json!({ "providers": access }))
-            .start(&["wiki"])?;
+        let _running = Traefik::of_ingress_nginx(&site, file, &["wiki"])?;
         assert_eq!(arrivals(&site, "/public/x", file)?, None);
     }
     Ok(())

@@ -293,9 +293,7 @@ fn behind_nginx(how: How) -> Result<()> {
     let setting = Setting::new(how)?;
     let site = setting.site("deploy/outpost/single.yaml", "wiki");
     let site = site.applications(&rule(how)).start()?;
-    let listen = format!("listen {};", site.ports().web);
-    let servers = site.fitted("deploy/nginx/single.conf", &[("listen 80;", &listen)])?;
-    let _nginx = Nginx::start_with(&site, &servers, &[])?;
+    let _nginx = Nginx::start(&site, "deploy/nginx/single.conf", &[])?;
     setting.run(&site, "nginx", DecidedBy::Outpost, None)
 }
 

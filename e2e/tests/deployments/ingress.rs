@@ -1,12 +1,11 @@
 //! The annotations of Ingresses, as the nginx ingress controller renders them.
 
 use anyhow::Result;
-use gatepost_e2e::doubles::kube_api::{KubeApi, app_service};
+use gatepost_e2e::Client;
 use gatepost_e2e::proxies::{IngressNginx, Traefik};
 use gatepost_e2e::users::ALICE;
-use gatepost_e2e::{Client, Service, Site};
 use reqwest::{Method, StatusCode};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::checks;
 
@@ -36,31 +35,13 @@ fn domain() -> Result<()> {
     checks::scripts_renew_in_place(&site, "files")
 }
 
-/// Starts Traefik, whose provider `kubernetesIngressNGINX` reads the annotations, with these
-/// manifests.
-fn traefik(site: &Site, file: &str, hosts: &[&str]) -> Result<(Service, KubeApi)> {
-    let mut objects: Vec<Value> = serde_saphyr::from_multiple(&site.fitted(file, &[])?)?;
-    objects.push(json!({
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "IngressClass",
-        "metadata": { "name": "nginx" },
-        "spec": { "controller": "k8s.io/ingress-nginx" },
-    }));
-    objects.extend(["wiki", "files"].map(app_service));
-    let cluster = KubeApi::of_site(site, objects)?;
-    let traefik = Traefik::new(site, "deploy/traefik/static/kubernetes-ingress-nginx.yaml")?
-        .configure(&json!({ "providers": { "kubernetesIngressNGINX": cluster.traefik_access() } }))
-        .start(hosts)?;
-    Ok((traefik, cluster))
-}
-
 /// Row A5: the form that works on Traefik.
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn traefik_single() -> Result<()> {
     let site = checks::site("deploy/outpost/single.yaml").start()?;
     let file = "deploy/kubernetes/traefik/ingress-nginx-single.yaml";
-    let _running = traefik(&site, file, &["wiki"])?;
+    let _running = Traefik::of_ingress_nginx(&site, file, &["wiki"])?;
     checks::single(&site)
 }
 
@@ -70,7 +51,7 @@ fn traefik_single() -> Result<()> {
 fn traefik_domain() -> Result<()> {
     let site = checks::site("deploy/outpost/domain.yaml").start()?;
     let file = "deploy/kubernetes/traefik/ingress-nginx-domain.yaml";
-    let _running = traefik(&site, file, &["wiki", "files"])?;
+    let _running = Traefik::of_ingress_nginx(&site, file, &["wiki", "files"])?;
     checks::domain(&site)
 }
 
@@ -89,7 +70,7 @@ fn the_form_for_nginx_lets_no_user_past_traefik() -> Result<()> {
         .redirects_everyone()
         .start()?;
     let file = "deploy/kubernetes/ingress-nginx/single.yaml";
-    let _running = traefik(&site, file, &["wiki"])?;
+    let _running = Traefik::of_ingress_nginx(&site, file, &["wiki"])?;
     let anonymous = Client::new()?;
     let alice = Client::new()?;
     // Her session is there, though no page is let through by it.

@@ -17,7 +17,6 @@ pub(crate) fn handing_on(site: &Site, header: &str) -> Result<Service> {
 
 /// Starts the same with `further` directives in the location of the application.
 pub(crate) fn handing_on_with(site: &Site, header: &str, further: &str) -> Result<Service> {
-    let listen = format!("listen {};", site.ports().web);
     let cookie = "proxy_set_header Cookie $app_cookie;";
     let upstream = header.to_ascii_lowercase().replace('-', "_");
     let both = format!(
@@ -26,9 +25,8 @@ pub(crate) fn handing_on_with(site: &Site, header: &str, further: &str) -> Resul
         proxy_set_header {header} $app_further;
         {further}"
     );
-    let changes = [("listen 80;", &*listen), (cookie, &both)];
-    let servers = site.fitted("deploy/nginx/single.conf", &changes)?;
-    Nginx::start_with(site, &servers, &["wiki"])
+    let changes = [(cookie, &*both)];
+    Nginx::start_changed(site, "deploy/nginx/single.conf", &changes, &["wiki"])
 }
 
 #[test]
@@ -58,10 +56,8 @@ fn under_the_prefix_of_oauth2_proxy() -> Result<()> {
     let site = checks::site("deploy/outpost/single.yaml")
         .applications(&prefix)
         .start()?;
-    let listen = format!("listen {};", site.ports().web);
-    let changes = [("listen 80;", &*listen), ("/akprox", "/oauth2")];
-    let servers = site.fitted("deploy/nginx/single.conf", &changes)?;
-    let _nginx = Nginx::start_with(&site, &servers, &["wiki"])?;
+    let changes = [("/akprox", "/oauth2")];
+    let _nginx = Nginx::start_changed(&site, "deploy/nginx/single.conf", &changes, &["wiki"])?;
     let page = site.url("wiki", "/x")?;
     let journey = Client::new()?.sign_in(&page, &ALICE)?;
     assert_eq!(journey.landed.url, page, "{journey}");

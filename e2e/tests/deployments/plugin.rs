@@ -67,25 +67,26 @@ fn domain() -> Result<()> {
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn the_shown_middlewares_accept_sessions_at_a_host_that_is_not_local() -> Result<()> {
     const HOST: &str = "wiki.example.com";
+    let site = checks::site("deploy/outpost/single.yaml").start()?;
+    let cookie = forge::valid(&site.keys().ring()?, "wiki")?;
+    let status = |cookie: &str| -> Result<u16> {
+        let mut connection = RawConnection::connect(site.ports().web)?;
+        let cookie = format!("gatepost={cookie}");
+        connection.request("GET /x", &[("Host", HOST), ("Cookie", &cookie)])?;
+        Ok(connection.head()?.status)
+    };
     for file in ["plugin-single.yaml", "route-single.yaml"] {
-        let site = checks::site("deploy/outpost/single.yaml").start()?;
         let path = format!("deploy/traefik/dynamic/{file}");
         let rule = format!("Host(`wiki.example.localhost`) || Host(`{HOST}`)");
         let rule = json!({ "http": { "routers": { "wiki": { "rule": rule } } } });
-        let _traefik = Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?
+        let traefik = Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?
             .route_with(&path, &rule)?
             .start(&["wiki"])?;
-        let cookie = forge::valid(&site.keys().ring()?, "wiki")?;
-        let status = |cookie: &str| -> Result<u16> {
-            let mut connection = RawConnection::connect(site.ports().web)?;
-            connection.send(format!(
-                "GET /x HTTP/1.1\r\nHost: {HOST}\r\nCookie: gatepost={cookie}\r\n\r\n"
-            ))?;
-            Ok(connection.head()?.status)
-        };
         // The outpost serves no such host: where it is asked, nobody gets in.
         assert_eq!(status(&cookie)?, 200, "{file}");
         assert_ne!(status("x")?, 200, "{file}");
+        drop(traefik);
+        fs::remove_dir_all(site.folder().join("traefik"))?;
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::{Certificate, StatusCode, Version};
 
-use crate::program::{Folder, Running, client, write_config};
+use crate::program::{Folder, Running, checked, client, write_config};
 use crate::provider::Provider;
 use crate::world::KEY_A;
 
@@ -127,14 +127,7 @@ async fn says_which_key_an_unknown_authority_takes(folder: &Folder, https: Socke
     );
     let file = folder.path("untrusting.yaml");
     fs::write(&file, yaml).expect("written");
-    let checked = tokio::task::spawn_blocking(move || {
-        Command::new(env!("CARGO_BIN_EXE_gatepost"))
-            .args(["check", "--config"])
-            .arg(file)
-            .output()
-    });
-    let output = checked.await.expect("no panic").expect("it runs");
-    let said = String::from_utf8_lossy(&output.stdout);
+    let said = checked(file).await;
     let expected = "UnknownIssuer: no authority that this system knows has signed the server's \
                     certificate: name the file with the authority's certificate in `caFile`";
     assert!(said.contains(expected), "{said}");

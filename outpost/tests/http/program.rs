@@ -185,6 +185,19 @@ impl Drop for Running {
     }
 }
 
+/// Returns what `gatepost check` says of this configuration. It runs on another thread, since the provider
+/// that it asks runs on this one.
+pub(crate) async fn checked(file: PathBuf) -> String {
+    let checked = tokio::task::spawn_blocking(move || {
+        Command::new(env!("CARGO_BIN_EXE_gatepost"))
+            .args(["check", "--config"])
+            .arg(file)
+            .output()
+    });
+    let output = checked.await.expect("no panic").expect("it runs");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
 pub(crate) fn client() -> reqwest::ClientBuilder {
     let _ = rustls::crypto::ring::default_provider().install_default();
     Client::builder()

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::browser::{Browser, Reply, query};
 use crate::forward_auth::{Asked, DIALECTS};
-use crate::program::Folder;
+use crate::program::{Folder, checked};
 use crate::provider::Provider;
 use crate::world::{KEY_A, World, configuration};
 
@@ -427,14 +427,7 @@ async fn check_names_the_classes_and_scopes_that_the_provider_does_not_list() {
     let file = folder.path("gatepost.yaml");
     let yaml = configuration(&provider, KEY_A, RULES);
     std::fs::write(&file, yaml).expect("written");
-    let checked = tokio::task::spawn_blocking(move || {
-        std::process::Command::new(env!("CARGO_BIN_EXE_gatepost"))
-            .args(["check", "--config"])
-            .arg(file)
-            .output()
-    });
-    let output = checked.await.expect("no panic").expect("it runs");
-    let said = String::from_utf8_lossy(&output.stdout);
+    let said = checked(file).await;
     for expected in [
         "rules of `app` ask for the `acr` platinum, which its",
         "main: has a scope `groups`, for which `scopes` does not ask, and rules of `app` ask for groups",
