@@ -19,15 +19,16 @@ pub enum StartError {
     Api(#[from] ApiError),
 }
 
-/// Asks authentik, and returns the configuration that follows from its response and the problems
-/// with it.
+/// Asks authentik, and returns the configuration that follows from its response the problems
+/// with it, and the variables that set nothing.
 ///
 /// # Errors
 ///
 /// [`StartError`].
 pub async fn ask(settings: Settings) -> Result<(Config, Vec<String>), StartError> {
     let snapshot = Api::new(&settings)?.snapshot().await?;
-    Ok(configured(&settings, &snapshot)?)
+    let (config, problems) = configured(&settings, &snapshot)?;
+    Ok((config, [settings.unknown(), &problems].concat()))
 }
 
 pub(super) fn configured(

@@ -80,6 +80,9 @@ impl Follower {
 
     /// Follows authentik in the background for as long as there is an outpost.
     pub fn start(self, outpost: &Arc<Outpost>, signals: AskingSignals) {
+        for variable in self.settings.unknown() {
+            tracing::warn!("{variable}");
+        }
         if self.in_force.is_some() {
             tracing::info!("started with what authentik said last");
         }

@@ -18,6 +18,7 @@ use error::kept;
 use gatepost_base::Secret;
 
 mod error;
+mod unknown;
 
 /// The peers whose forwarded headers authentik's outposts trust by default: those on this machine
 /// or in a private network, as containers are to each other.
@@ -45,6 +46,7 @@ pub struct Settings {
     log_level: &'static str,
     redis: Option<RedisSettings>,
     gatepost: Vec<(String, String)>,
+    unknown: Vec<String>,
 }
 
 const HOST: &str = "AUTHENTIK_HOST";
@@ -124,6 +126,7 @@ impl Settings {
                 Some("error" | "fatal" | "panic") => "error",
                 _ => "info",
             },
+            unknown: unknown::unknown(&environment.0),
             gatepost: environment
                 .0
                 .into_iter()
@@ -145,6 +148,11 @@ impl Settings {
     /// Returns whether the outpost accepts any certificate of authentik's.
     pub fn insecure(&self) -> bool {
         self.insecure
+    }
+
+    /// Returns a line for each variable that is nearly authentik's, and sets nothing.
+    pub(super) fn unknown(&self) -> &[String] {
+        &self.unknown
     }
 
     /// Returns the token as `Authorization` carries it.
@@ -384,12 +392,13 @@ mod tests {
     use crate::dialect::{Askers, Dialect};
     use gatepost_store::StoreSettings;
 
-    fn read(pairs: &[(&str, &str)]) -> Result<Option<Settings>, SettingsError> {
+    pub(super) fn read(pairs: &[(&str, &str)]) -> Result<Option<Settings>, SettingsError> {
         let owned = |(name, text): &(&str, &str)| ((*name).to_owned(), (*text).to_owned());
         Settings::read(pairs.iter().map(owned))
     }
 
-    const BASIC: [(&str, &str); 2] = [(HOST, "https://authentik.company"), (TOKEN, "t0ken")];
+    pub(super) const BASIC: [(&str, &str); 2] =
+        [(HOST, "https://authentik.company"), (TOKEN, "t0ken")];
 
     #[test]
     fn the_defaults_are_those_of_authentiks_container() {

@@ -12,6 +12,7 @@ async fn it_says_what_signing_out_does_at_authentik() {
             .env_clear()
             .env("AUTHENTIK_HOST", host)
             .env("AUTHENTIK_TOKEN", "t0ken")
+            .env("AUTHENTIK_LISTEN__HTPP", ":9001")
             .output()
     });
     let output = checked.await.expect("no panic").expect("it runs");
@@ -21,4 +22,9 @@ async fn it_says_what_signing_out_does_at_authentik() {
         "{said}"
     );
     assert!(!said.contains("ends the session there too"), "{said}");
+    let complained = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        complained.contains("AUTHENTIK_LISTEN__HTPP: no such variable"),
+        "{complained}"
+    );
 }

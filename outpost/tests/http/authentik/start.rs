@@ -60,3 +60,32 @@ async fn an_outpost_is_ready_once_it_has_a_configuration() {
         "no page of the outpost"
     );
 }
+
+#[tokio::test]
+async fn a_misspelt_variable_is_named_at_the_start_without_its_value() {
+    let variables = [
+        ("AUTHENTIK_HOST", "http://127.0.0.1:1"),
+        ("AUTHENTIK_TOKEN", "t0ken"),
+        ("AUTHENTIK_LISTEN__HTTP", "127.0.0.1:0"),
+        ("AUTHENTIK_LISTEN__HTTPS", "127.0.0.1:0"),
+        ("AUTHENTIK_LISTEN__METRICS", "127.0.0.1:0"),
+        ("AUTHENTIK_LISTEN__HTPP", "127.0.0.2:7"),
+        ("AUTHENTIK_LISTEN__LDAP", "127.0.0.2:7"),
+        ("AUTHENTIK_SECRET_KEY", "127.0.0.2:7"),
+    ];
+    let running = Running::start_by(&["serve"], &variables);
+    let said = |line: &Value, text: &str| {
+        let message = line["message"].as_str().unwrap_or_default();
+        message.contains(text)
+    };
+    let warning = running
+        .lines
+        .await_line(|line| said(line, "AUTHENTIK_LISTEN__HTPP: no such variable"));
+    assert_eq!(warning["level"], "WARN");
+    running
+        .lines
+        .await_line(|line| said(line, "which has never answered"));
+    let all = running.lines.all();
+    assert_eq!(all.matches("no such variable").count(), 1, "{all}");
+    assert!(!all.contains("127.0.0.2"), "{all}");
+}
