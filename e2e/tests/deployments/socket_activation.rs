@@ -12,6 +12,8 @@ use reqwest::{Method, StatusCode};
 use serde_json::json;
 use url::Url;
 
+mod restarts;
+
 const PROGRAM: &str = "systemd-socket-activate";
 
 const PATIENCE: Duration = Duration::from_secs(90);
