@@ -63,7 +63,7 @@ pub const SETTINGS: &str = r#"{
 /// Returns the configuration at work.
 pub fn snapshot() -> &'static Snapshot {
     static SNAPSHOT: LazyLock<Snapshot> =
-        LazyLock::new(|| Snapshot::new(&config(), None).expect("a snapshot"));
+        LazyLock::new(|| Snapshot::new(&config(), &Clock::new(now), None).expect("a snapshot"));
     &SNAPSHOT
 }
 

@@ -80,6 +80,7 @@ fn is_about_the_client(code: &str) -> bool {
 mod tests {
     use std::sync::Arc;
 
+    use gatepost_base::Clock;
     use openidconnect::{ClientId, ClientSecret, HttpRequest, HttpResponse, IssuerUrl};
 
     use super::*;
@@ -104,7 +105,8 @@ mod tests {
         let mut settings =
             ProviderSettings::new("main", issuer, ClientId::new("gatepost".to_owned()));
         let said = |settings: &ProviderSettings, code, words| {
-            let provider = Provider::new(settings.clone(), Arc::new(Nowhere));
+            let clock = Clock::system();
+            let provider = Provider::new(settings.clone(), Arc::new(Nowhere), clock);
             provider.refused(code, words).to_string()
         };
         let without = said(&settings, "invalid_client", "");

@@ -21,6 +21,7 @@
 //! ```
 //! use std::sync::Arc;
 //!
+//! use gatepost_base::Clock;
 //! use gatepost_oidc::{AuthorizationOptions, HttpClient, HttpError, Provider, ProviderSettings};
 //! use openidconnect::{ClientId, HttpRequest, HttpResponse, IssuerUrl, RedirectUrl};
 //! use serde_json::json;
@@ -55,7 +56,7 @@
 //! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
 //! let issuer = IssuerUrl::new("https://id.example.com".to_owned())?;
 //! let settings = ProviderSettings::new("main", issuer, ClientId::new("app".to_owned()));
-//! let provider = Provider::new(settings, Arc::new(InMemory));
+//! let provider = Provider::new(settings, Arc::new(InMemory), Clock::system());
 //! provider.discover().await?;
 //!
 //! let redirect_uri = RedirectUrl::new("https://app.example.com/callback".to_owned())?;

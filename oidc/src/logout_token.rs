@@ -174,7 +174,6 @@ impl Provider {
     pub async fn verify_logout_token(
         &self,
         token: &UnverifiedLogoutToken<'_>,
-        now: NumericDate,
     ) -> Result<LogoutToken, LogoutTokenError> {
         if !token.0.header.typ.is_missing_or(&TYPES) {
             return Err(LogoutTokenError::Type);
@@ -185,7 +184,7 @@ impl Provider {
         let found = self.discovered()?;
         let algorithm = token.0.header.accepted(&found.algorithms);
         let algorithm = algorithm.ok_or(LogoutTokenError::Algorithm)?;
-        let logout = token.check_claims(&self.settings, now)?;
+        let logout = token.check_claims(&self.settings, self.clock.now())?;
         self.verify_signature(&token.0, &algorithm, found).await?;
         Ok(logout)
     }

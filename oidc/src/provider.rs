@@ -84,12 +84,13 @@ pub struct Summary {
 pub struct Unavailable;
 
 impl Provider {
-    /// Creates a provider that has not been discovered yet.
-    pub fn new(settings: ProviderSettings, http: Arc<dyn HttpClient>) -> Arc<Self> {
+    /// Creates a provider that has not been discovered yet. `clock` decides which of its tokens have
+    /// expired.
+    pub fn new(settings: ProviderSettings, http: Arc<dyn HttpClient>, clock: Clock) -> Arc<Self> {
         Arc::new(Self {
             settings,
             http: Http(http),
-            clock: Clock::system(),
+            clock,
             discovered: ArcSwapOption::empty(),
             last_error: Mutex::default(),
             keys_fetched: tokio::sync::Mutex::default(),

@@ -6,6 +6,7 @@ use std::sync::{Arc, LazyLock};
 use crate::application::Application;
 use crate::config::{Config, ConfigError};
 use crate::runtime::Snapshot;
+use gatepost_base::Clock;
 
 /// The keys of [`snapshot`], in order.
 pub(crate) const KEYS: [&str; 2] = [
@@ -36,7 +37,7 @@ applications:
 "
     );
     let config = Config::parse(&yaml, []).expect("a configuration");
-    Snapshot::new(&config, None).expect("a snapshot")
+    Snapshot::new(&config, &Clock::system(), None).expect("a snapshot")
 }
 
 /// Returns the problems of a configuration with these applications, one in a line of YAML each.

@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use gatepost_base::Clock;
 use gatepost_oidc::{HttpClient, HttpError, Provider, ProviderSettings, SignInError, SignedIn};
 use openidconnect::{
     AuthorizationCode, ClientId, HttpRequest, HttpResponse, IssuerUrl, Nonce, PkceCodeVerifier,
@@ -145,9 +146,15 @@ pub(crate) fn settings() -> ProviderSettings {
     ProviderSettings::new("main", issuer, ClientId::new(CLIENT.to_owned()))
 }
 
+/// Returns a provider with these settings that has not been discovered.
+pub(crate) fn undiscovered(double: &Arc<Double>, settings: ProviderSettings) -> Arc<Provider> {
+    let http = Arc::clone(double) as Arc<dyn HttpClient>;
+    Provider::new(settings, http, Clock::system())
+}
+
 /// Returns a provider with these settings that has been discovered.
 pub(crate) async fn discovered(double: &Arc<Double>, settings: ProviderSettings) -> Arc<Provider> {
-    let provider = Provider::new(settings, Arc::clone(double) as Arc<dyn HttpClient>);
+    let provider = undiscovered(double, settings);
     provider.discover().await.expect("discovered");
     provider
 }

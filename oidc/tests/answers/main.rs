@@ -14,15 +14,13 @@ mod hostile;
 mod keys;
 mod requests;
 
-use std::sync::Arc;
-
-use gatepost_oidc::{HttpClient, IdTokenError, Provider, SignInError, SignedIn};
+use gatepost_oidc::{IdTokenError, SignInError, SignedIn};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use double::{
     CLIENT, Double, ISSUER, claims, discovered, discovery, finish, header, settings, sign,
-    token_response,
+    token_response, undiscovered,
 };
 
 /// Signs in at a provider whose ID token has these claims changed.
@@ -225,7 +223,7 @@ async fn discover(change: Value) -> Result<(), String> {
     let mut document = discovery();
     members(&mut document).extend(change.as_object().expect("members").clone());
     double.answer("/.well-known/openid-configuration", &document);
-    let provider = Provider::new(settings(), double as Arc<dyn HttpClient>);
+    let provider = undiscovered(&double, settings());
     let found = provider.discover().await;
     found.map(|_| ()).map_err(|error| error.to_string())
 }

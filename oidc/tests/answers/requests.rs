@@ -10,14 +10,13 @@ use gatepost_oidc::{
     AskedAuthentication, AuthorizationOptions, ClientAuthentication, ClientKey, NonceCheck,
     Provider, ProviderSettings, SignInError, SignOutUrl, UnverifiedLogoutToken,
 };
-use gatepost_session::NumericDate;
 use openidconnect::{ClientSecret, IssuerUrl, RedirectUrl};
 use serde_json::{Value, json};
 use url::Url;
 
 use crate::double::{
     CLIENT, Double, ISSUER, claims, client_key, discovered, discovery, finish, header, now,
-    settings, sign,
+    settings, sign, undiscovered,
 };
 
 fn pairs(text: &str) -> HashMap<String, String> {
@@ -391,7 +390,7 @@ async fn of_several_tenants_those_of_the_settings_sign_in() {
         }
     }
     // Without tenants, the template is another issuer.
-    let provider = Provider::new(settings(&[]), double as Arc<_>);
+    let provider = undiscovered(&double, settings(&[]));
     provider.discover().await.expect_err("another issuer");
 }
 
@@ -417,7 +416,7 @@ async fn discovery_may_be_at_an_internal_address() {
     ] {
         document[endpoint] = json!(url);
         double.answer("/internal", &document);
-        let provider = Provider::new(settings.clone(), Arc::clone(&double) as Arc<_>);
+        let provider = undiscovered(&double, settings.clone());
         provider.discover().await.expect_err(endpoint);
     }
 }
@@ -469,9 +468,7 @@ async fn a_logout_token_without_end_is_as_old_as_its_beginning() {
         }
         let token = sign(&header(), &claims);
         let token = UnverifiedLogoutToken::parse(&token).expect("a token");
-        let verified = provider
-            .verify_logout_token(&token, NumericDate::from_seconds(now()))
-            .await;
+        let verified = provider.verify_logout_token(&token).await;
         assert_eq!(verified.is_ok(), accepted, "{case}: {verified:?}");
         if let Ok(logout) = verified {
             assert_eq!(logout.subject.as_deref(), Some("alice-id"));

@@ -39,7 +39,8 @@ pub(super) async fn check(
 ) -> Option<()> {
     let mut report = Report::default();
     let read = file.read_or_ask().await.and_then(|(config, problems)| {
-        let snapshot = Snapshot::new(&config, None).map_err(|error| vec![error.to_string()])?;
+        let snapshot = Snapshot::new(&config, &Clock::system(), None)
+            .map_err(|error| vec![error.to_string()])?;
         Ok((config, problems, snapshot))
     });
     let (config, problems, snapshot) = match read {

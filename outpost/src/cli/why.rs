@@ -182,7 +182,7 @@ fn difference(case: &Case, answer: Result<Answer, String>) -> Option<String> {
 
 async fn load(file: &ConfigFile) -> Option<(Config, Snapshot)> {
     let config = file.load_or_ask().await?;
-    let snapshot = said(Snapshot::new(&config, None))?;
+    let snapshot = said(Snapshot::new(&config, &Clock::system(), None))?;
     Some((config, snapshot))
 }
 

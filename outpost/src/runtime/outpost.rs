@@ -77,7 +77,7 @@ impl Outpost {
         clock: Clock,
         store: Arc<dyn Store>,
     ) -> Result<Arc<Self>, SetupError> {
-        let snapshot = ArcSwap::from_pointee(Snapshot::new(config, None)?);
+        let snapshot = ArcSwap::from_pointee(Snapshot::new(config, &clock, None)?);
         let store: Arc<dyn Store> =
             Arc::new(InstrumentedStore::new(store, StoreObserver::default()));
         Ok(Arc::new(Self {
@@ -105,7 +105,7 @@ impl Outpost {
     /// [`SetupError`], and then the previous one stays in force.
     pub fn reconfigure(&self, config: &Config) -> Result<(), SetupError> {
         let previous = self.snapshot();
-        let next = Snapshot::new(config, Some(&previous))?;
+        let next = Snapshot::new(config, &self.clock, Some(&previous))?;
         // Nothing from here on can fail. The store is first, so that it seals nothing with a key
         // that the new configuration no longer has.
         self.store.use_keys(&config.keys);

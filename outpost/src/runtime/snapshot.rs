@@ -22,7 +22,7 @@ use crate::provider_client::ProviderClient;
 use crate::rate_limit::Limits;
 use crate::session_times::SessionTimes;
 use crate::trusted_proxies::{TrustedProxies, UntrustedPeerWarning};
-use gatepost_base::SealingKeys;
+use gatepost_base::{Clock, SealingKeys};
 use gatepost_oidc::{Provider, TokenIssuer};
 use gatepost_store::{OpenStoreError, StoreKind};
 
@@ -101,12 +101,17 @@ pub enum SetupError {
 
 impl Snapshot {
     /// Puts a configuration to work. Providers whose settings are as in `previous` are taken over
-    /// with their state, and so are the counts of an unchanged limit.
+    /// with their state, and so are the counts of an unchanged limit. `clock` decides which tokens of
+    /// providers have expired.
     ///
     /// # Errors
     ///
     /// [`SetupError`].
-    pub fn new(config: &Config, previous: Option<&Self>) -> Result<Self, SetupError> {
+    pub fn new(
+        config: &Config,
+        clock: &Clock,
+        previous: Option<&Self>,
+    ) -> Result<Self, SetupError> {
         let providers = config
             .providers
             .iter()
@@ -126,7 +131,8 @@ impl Snapshot {
                                 source,
                             }
                         })?;
-                        Ok(Provider::new(settings.clone(), Arc::new(client)))
+                        let clock = clock.clone();
+                        Ok(Provider::new(settings.clone(), Arc::new(client), clock))
                     }
                 }
             })

@@ -145,6 +145,22 @@ async fn an_invalid_id_token_signs_no_user_in() {
     }
 }
 
+/// The outpost's clock decides, and not also that of the machine.
+#[tokio::test]
+async fn an_id_token_that_has_expired_by_the_outposts_clock_signs_no_user_in() {
+    let world = World::new().await;
+    let issued = now();
+    world.wait(3_600);
+    let fresh = world.browser().sign_in(START).await;
+    assert!(fresh.expect(302).sets_session());
+    world.provider.script().claims = Box::new(move |claims| {
+        claims["iat"] = json!(issued);
+        claims["exp"] = json!(issued + 300);
+    });
+    let expired = world.browser().sign_in(START).await;
+    assert!(!expired.expect(502).sets_session());
+}
+
 #[tokio::test]
 async fn an_id_token_of_this_access_token_signs_in() {
     let world = World::new().await;

@@ -45,7 +45,7 @@ async fn a_silent_renewal_begins_no_session_in_the_place_of_one_that_ended_meanw
         let mut other_tab = browser.clone();
         let end = async {
             if by_provider {
-                let now = now() + 700;
+                let now = now();
                 let mut token = claims(&world, "1");
                 (token["iat"], token["exp"]) = (json!(now), json!(now + 120));
                 log_out(&world, &header(), &token).await.expect(200);

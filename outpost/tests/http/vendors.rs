@@ -13,7 +13,7 @@ use openidconnect::{AuthorizationCode, Nonce, PkceCodeVerifier, RedirectUrl};
 use serde_json::{Map, Value, json};
 
 use crate::provider::{CLIENT_ID, rsa_key, rsa_signature};
-use crate::world::now;
+use crate::world::{clock, now};
 
 mod page;
 
@@ -126,7 +126,7 @@ async fn provider(name: &str, file: &Value) -> (Arc<Provider>, Arc<InMemory>) {
         bodies: Mutex::new(bodies),
         asked: Mutex::default(),
     });
-    let provider = Provider::new(settings, Arc::clone(&client) as _);
+    let provider = Provider::new(settings, Arc::clone(&client) as _, clock());
     provider.discover().await.expect(name);
     (provider, client)
 }

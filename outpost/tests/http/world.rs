@@ -43,15 +43,32 @@ applications:
 
 /// Returns the time by every clock of this test, in seconds since the Unix epoch.
 ///
-/// It stands still: a test that waits, and not how busy the machine is, decides what has expired. The
-/// tests' runtimes have one thread each, which the provider shares.
+/// It stands still until the test [waits](World::wait): a test, and not how busy the machine is, decides what
+/// has expired.
 pub(crate) fn now() -> u64 {
-    thread_local! {
-        static BEGUN: Duration = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .expect("a date");
+    NOW.with(|now| now.load(Ordering::Relaxed))
+}
+
+thread_local! {
+    /// The tests' runtimes have one thread each, which the provider shares.
+    static NOW: Arc<AtomicU64> = {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        Arc::new(AtomicU64::new(since.expect("a date").as_secs()))
+    };
+}
+
+/// Returns the clock of this test.
+pub(crate) fn clock() -> Clock {
+    let now = NOW.with(Arc::clone);
+    Clock::new(move || NumericDate::from_seconds(now.load(Ordering::Relaxed)))
+}
+
+/// Returns what lets time pass by every clock of this test, for any thread to call.
+pub(crate) fn waiting() -> impl Fn(u64) + Send + Sync + 'static {
+    let now = NOW.with(Arc::clone);
+    move |seconds| {
+        now.fetch_add(seconds, Ordering::Relaxed);
     }
-    BEGUN.with(Duration::as_secs)
 }
 
 /// The longest that an answer takes that waits for nothing, on a machine that is busy: half of what a
@@ -78,7 +95,6 @@ pub(crate) struct World {
     pub(crate) provider: Provider,
     pub(crate) store: Arc<FallibleStore>,
     router: Router,
-    ahead: Arc<AtomicU64>,
 }
 
 impl World {
@@ -109,17 +125,8 @@ impl World {
 
     /// Starts an outpost with this configuration, which names the provider.
     pub(crate) fn of(provider: Provider, config: &Config) -> Self {
-        let ahead = Arc::new(AtomicU64::new(0));
-        let clock = {
-            let ahead = Arc::clone(&ahead);
-            let begun = now();
-            Clock::new(move || {
-                let ahead = ahead.load(Ordering::Relaxed);
-                NumericDate::from_seconds(begun + ahead)
-            })
-        };
         let store = Arc::new(FallibleStore::default());
-        let outpost = Outpost::with_store(config, clock, Arc::clone(&store) as _);
+        let outpost = Outpost::with_store(config, clock(), Arc::clone(&store) as _);
         let outpost = outpost.expect("an outpost");
         let router = web::router(Arc::clone(&outpost));
         Self {
@@ -127,7 +134,6 @@ impl World {
             provider,
             store,
             router,
-            ahead,
         }
     }
 
@@ -150,7 +156,6 @@ impl World {
             provider: self.provider.clone(),
             store: Arc::clone(&self.store),
             router,
-            ahead: Arc::clone(&self.ahead),
         };
         replica.find_provider().await;
         replica
@@ -162,17 +167,9 @@ impl World {
         }
     }
 
-    /// Lets time pass for the outpost.
+    /// Lets time pass by every clock of this test: the outpost's, and the provider's.
     pub(crate) fn wait(&self, seconds: u64) {
-        self.ahead.fetch_add(seconds, Ordering::Relaxed);
-    }
-
-    /// Returns what lets time pass for the outpost, for the provider to call in the middle of a request.
-    pub(crate) fn waiting(&self) -> impl Fn(u64) + Send + Sync + 'static {
-        let ahead = Arc::clone(&self.ahead);
-        move |seconds| {
-            ahead.fetch_add(seconds, Ordering::Relaxed);
-        }
+        waiting()(seconds);
     }
 
     /// Waits until the store has no session any more.

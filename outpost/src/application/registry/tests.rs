@@ -1,6 +1,7 @@
 use super::*;
 use crate::config::Config;
 use crate::runtime::Snapshot;
+use gatepost_base::Clock;
 
 const BASE: &str = "
 keys: ['a:Zm9yLXRoZS10ZXN0cy1vZi1nYXRlcG9zdC1hbG9uZTE=']
@@ -11,7 +12,7 @@ applications:
 fn snapshot(applications: &str, unserved: Vec<Unserved>) -> Snapshot {
     let mut config = Config::parse(&format!("{BASE}{applications}"), []).expect("a configuration");
     config.unserved = unserved;
-    Snapshot::new(&config, None).expect("a snapshot")
+    Snapshot::new(&config, &Clock::system(), None).expect("a snapshot")
 }
 
 fn at<'d>(snapshot: &'d Snapshot, host: &str, path: &str) -> Result<&'d str, NoApplication> {

@@ -21,7 +21,7 @@ fn table() -> (Config, Snapshot, String) {
         "applications": [application],
     });
     let config = Config::parse(&config.to_string(), []).expect("a configuration");
-    let snapshot = Snapshot::new(&config, None).expect("a snapshot");
+    let snapshot = Snapshot::new(&config, &Clock::system(), None).expect("a snapshot");
     let case = |case: &Value| {
         let target = case["target"].as_str().expect("a target");
         let mut own = json!({

@@ -67,7 +67,6 @@ async fn log_out(context: Context<'_>, parts: &request::Parts, body: Body) -> Re
 
 async fn verify(context: Context<'_>, token: &str) -> Result<LogoutToken, Failure> {
     let unverified = UnverifiedLogoutToken::parse(token)?;
-    let now = context.now();
     let mut failure = LogoutTokenError::Issuer;
     // Several may be clients of one issuer.
     for provider in &context.snapshot.providers {
@@ -77,7 +76,7 @@ async fn verify(context: Context<'_>, token: &str) -> Result<LogoutToken, Failur
         {
             continue;
         }
-        match provider.verify_logout_token(&unverified, now).await {
+        match provider.verify_logout_token(&unverified).await {
             Ok(logout) => return Ok(logout),
             Err(error) => failure = error,
         }

@@ -370,7 +370,7 @@ applications:
 "
         );
         let config = crate::config::Config::parse(&config, []).expect("right");
-        crate::runtime::Snapshot::new(&config, None).expect("built")
+        crate::runtime::Snapshot::new(&config, &Clock::system(), None).expect("built")
     };
     let own = policies(
         "public: [/static/*, GET=/hook], rules: [{paths: [/x], deny: true}, {name: admins, paths: \
@@ -443,7 +443,7 @@ applications:
      upstreamTokens: {accessToken: authorization, idToken: x-id-token}}
 ";
     let config = crate::config::Config::parse(config, []).expect("right");
-    let snapshot = crate::runtime::Snapshot::new(&config, None).expect("built");
+    let snapshot = crate::runtime::Snapshot::new(&config, &Clock::system(), None).expect("built");
     let board = snapshot.applications.iter().next().expect("one");
     let answer = |more: &str| reply(401, None, &format!("{{\"probe\":\"known\"{more}}}"));
     let wiki = application("wiki");
