@@ -66,16 +66,42 @@ pub(crate) struct PendingSignIn {
     pub code_verifier: PkceCodeVerifier,
     /// Where the browser goes afterwards.
     pub return_to: ReturnTo,
-    /// Whether the provider is to show no page: a session is renewed, and does not begin.
-    pub silent: bool,
-    /// The session that is renewed, where one is: the flow says nothing of any other.
-    pub session: Option<SessionId>,
-    /// Set where a signed-in user is to authenticate again.
-    pub step_up: Option<SteppingUp>,
+    /// What it is for.
+    pub purpose: Purpose,
     /// How often the sign-in was restarted before, without the user.
     pub restarts: u8,
     /// When the browser was sent to the provider.
     pub began: NumericDate,
+}
+
+/// What a sign-in is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// A session begins.
+    SignIn,
+    /// This session is renewed, and the provider shows no page. The flow says nothing of any other
+    /// session.
+    Renewal(SessionId),
+    /// A signed-in user authenticates again.
+    StepUp(SteppingUp),
+}
+
+impl Purpose {
+    /// Returns who is to authenticate again, if anyone is.
+    pub(crate) fn step_up(&self) -> Option<&SteppingUp> {
+        match self {
+            Self::StepUp(step_up) => Some(step_up),
+            Self::SignIn | Self::Renewal(_) => None,
+        }
+    }
+
+    /// Returns the session that is renewed, if one is.
+    pub(crate) fn renewed(&self) -> Option<&SessionId> {
+        match self {
+            Self::Renewal(session) => Some(session),
+            Self::SignIn | Self::StepUp(_) => None,
+        }
+    }
 }
 
 /// A signed-in user who is to authenticate again. What the application's rules ask for is looked up
@@ -121,12 +147,11 @@ impl AskedRequest {
 }
 
 impl PendingSignIn {
-    /// Returns what to keep of an authorization request, made now, until its callback. `session` is the
-    /// one that is renewed, without a page of the provider.
+    /// Returns what to keep of an authorization request, made now, until its callback.
     pub(crate) fn new(
         request: AuthorizationRequest,
         note: Note,
-        session: Option<&SessionId>,
+        purpose: Purpose,
         now: NumericDate,
     ) -> Self {
         let AuthorizationRequest {
@@ -145,9 +170,7 @@ impl PendingSignIn {
             nonce,
             code_verifier: verifier,
             return_to,
-            silent: session.is_some(),
-            session: session.cloned(),
-            step_up: None,
+            purpose,
             restarts,
             began: now,
         }
@@ -181,7 +204,7 @@ impl Note {
     pub(crate) fn seal(&self, application: &Application, keys: &SealingKeys) -> Option<String> {
         let rd = self.return_to.as_str();
         let room = MAX_NOTED_BYTES.checked_sub(rd.len());
-        // What does not fit is left out, and not that it was there.
+        // If the parameters do not fit, an empty list still says that this was a step-up.
         let step_up = self.step_up.clone().map(|mut parameters| {
             let bytes: usize = parameters.iter().map(|(_, value)| value.len()).sum();
             parameters.retain(|_| room.is_some_and(|room| bytes <= room));
@@ -238,7 +261,7 @@ struct Sealed {
     exp: NumericDate,
 }
 
-/// The same of a [`SteppingUp`].
+/// The plaintext of a [`SteppingUp`] in a flow cookie.
 #[derive(Serialize, Deserialize)]
 struct SealedStepUp {
     session: String,
@@ -339,9 +362,9 @@ impl<'a> FlowCookies<'a> {
                 true => flow.return_to.as_str().to_owned(),
                 false => ReturnTo::fallback(self.application).as_str().to_owned(),
             },
-            silent: flow.silent,
-            session: flow.session.as_ref().map(|id| id.as_str().to_owned()),
-            step_up: flow.step_up.as_ref().map(SealedStepUp::of),
+            silent: flow.purpose.renewed().is_some(),
+            session: flow.purpose.renewed().map(|id| id.as_str().to_owned()),
+            step_up: flow.purpose.step_up().map(SealedStepUp::of),
             restarts: flow.restarts,
             exp: flow.began.plus_seconds(LIFETIME_SECONDS.into()),
         };
@@ -389,9 +412,11 @@ impl<'a> FlowCookies<'a> {
         }
         let return_to = ReturnTo::parse(&sealed.rd, self.application)
             .unwrap_or_else(|| ReturnTo::fallback(self.application));
-        let step_up = match sealed.step_up {
-            Some(step_up) => Some(step_up.open(self.application)?),
-            None => None,
+        let purpose = match (sealed.silent, sealed.session, sealed.step_up) {
+            (false, None, None) => Purpose::SignIn,
+            (true, Some(session), None) => Purpose::Renewal(SessionId::parse(&session)?),
+            (false, None, Some(step_up)) => Purpose::StepUp(step_up.open(self.application)?),
+            _ => return None,
         };
         let began = sealed
             .exp
@@ -402,9 +427,7 @@ impl<'a> FlowCookies<'a> {
             nonce: Nonce::new(sealed.nonce),
             code_verifier: PkceCodeVerifier::new(sealed.verifier),
             return_to,
-            silent: sealed.silent,
-            session: sealed.session.as_deref().and_then(SessionId::parse),
-            step_up,
+            purpose,
             restarts: sealed.restarts,
             began: NumericDate::from_seconds(began),
         };

@@ -11,9 +11,7 @@ fn pending(state: &str, target: &str, application: &Application) -> PendingSignI
         nonce: Nonce::new("the nonce".to_owned()),
         code_verifier: PkceCodeVerifier::new("the verifier".to_owned()),
         return_to: ReturnTo::parse(target, application).expect("a target"),
-        silent: false,
-        session: None,
-        step_up: None,
+        purpose: Purpose::SignIn,
         restarts: 0,
         began: NOW,
     }
@@ -142,7 +140,7 @@ fn a_step_up_comes_back_for_the_same_user_request_and_conditions() {
     };
     for step_up in [step_up, bare] {
         let flow = PendingSignIn {
-            step_up: Some(step_up.clone()),
+            purpose: Purpose::StepUp(step_up.clone()),
             ..pending("state", "/a", &wiki)
         };
         let mut jar = Jar::default();
@@ -150,8 +148,7 @@ fn a_step_up_comes_back_for_the_same_user_request_and_conditions() {
         let lines = flows.begin(wiki.providers().first(), &flow);
         jar.keep(lines.expect("sealed"));
         let flow = jar.take("state", "wiki", &KEYS, NOW).expect("a flow");
-        assert_eq!(flow.step_up, Some(step_up));
-        assert!(!flow.silent);
+        assert_eq!(flow.purpose, Purpose::StepUp(step_up));
     }
 }
 
@@ -162,7 +159,7 @@ fn a_step_up_fits_cookies_that_browsers_keep() {
     let path = |bytes: usize| format!("/{}", "a".repeat(bytes));
     let conditions = ["all=claim:acr:", &"b".repeat(2_000)].concat();
     let flow = PendingSignIn {
-        step_up: Some(SteppingUp {
+        purpose: Purpose::StepUp(SteppingUp {
             session: SessionId::from_random([7; 24]),
             issuer: "https://id.example.com".into(),
             subject: "s".repeat(255),

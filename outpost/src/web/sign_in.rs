@@ -10,7 +10,7 @@ use super::step_up::{self, Lacking};
 use super::urls::start_url;
 use crate::application::{Application, ReturnTo};
 use crate::sessions::{IssueError, Issued, Voucher};
-use crate::sign_in_flow::{FlowCookies, Note, PendingSignIn, SteppingUp};
+use crate::sign_in_flow::{FlowCookies, Note, PendingSignIn, Purpose, SteppingUp};
 use crate::telemetry::metrics::Success;
 use gatepost_oidc::{AskedAuthentication, AuthorizationOptions, Provider};
 use gatepost_store::SessionRecord;
@@ -125,11 +125,16 @@ async fn authorize(
 ) -> Result<Reply, Failure> {
     let redirect_uri =
         RedirectUrl::new(application.redirect_uri(provider)).map_err(|_| Failure::FlowNotKept)?;
-    let (renewed, known, restarts) = match reason {
-        Reason::SignIn => (None, None, 0),
-        Reason::Restart(times) => (None, None, times),
-        Reason::Renewal(record) => (Some(record), Some(record), 0),
-        Reason::StepUp(record, _) | Reason::SameUser(record) => (None, Some(record), 0),
+    let (known, restarts) = match reason {
+        Reason::SignIn => (None, 0),
+        Reason::Restart(times) => (None, times),
+        Reason::Renewal(record) | Reason::StepUp(record, _) | Reason::SameUser(record) => {
+            (Some(record), 0)
+        }
+    };
+    let renewed = match reason {
+        Reason::Renewal(record) => Some(record),
+        _ => None,
     };
     // By the page that says that another user has come back.
     let insists = AskedAuthentication {
@@ -144,7 +149,7 @@ async fn authorize(
         }
         Reason::SignIn | Reason::Restart(_) | Reason::Renewal(_) => (None, None),
     };
-    // Any site can make a link that leads here, but for this.
+    // Any site can link here; only our own pages can prove `replaces`.
     let step_up = step_up.map(|own| SteppingUp {
         replaces: step_up::is_replacing(application, request, &own.session),
         ..own
@@ -175,11 +180,12 @@ async fn authorize(
     let authorization = provider.authorize(redirect_uri, options).await?;
     let url = authorization.url.clone();
     let now = context.now();
-    let session = renewed.map(|record| &record.id);
-    let pending = PendingSignIn {
-        step_up,
-        ..PendingSignIn::new(authorization, note, session, now)
+    let purpose = match (renewed, step_up) {
+        (Some(record), _) => Purpose::Renewal(record.id.clone()),
+        (None, Some(step_up)) => Purpose::StepUp(step_up),
+        (None, None) => Purpose::SignIn,
     };
+    let pending = PendingSignIn::new(authorization, note, purpose, now);
     let flows = FlowCookies::find(request.cookies(), application, keys);
     context.outpost.long_targets.keep(&pending, application);
     let cookies = flows.begin(provider, &pending);

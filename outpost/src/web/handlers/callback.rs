@@ -71,8 +71,7 @@ pub(in crate::web) async fn answer(
 /// What remains of a sign-in whose code is used.
 struct Remains {
     return_to: ReturnTo,
-    silent: bool,
-    /// The session that was to be renewed.
+    /// The session that was to be renewed without the user, if one was.
     renewed: Option<SessionId>,
     restarts: u8,
     /// Where a user who was to authenticate again does so.
@@ -98,8 +97,7 @@ impl Callback<'_> {
         let pending = targets.give_back(pending, application, context.now());
         let remains = Remains {
             return_to: pending.return_to.clone(),
-            silent: pending.silent,
-            renewed: pending.session.clone(),
+            renewed: pending.purpose.renewed().cloned(),
             restarts: pending.restarts,
             step_up_url: step_up_url(application, &pending),
         };
@@ -118,7 +116,6 @@ impl Callback<'_> {
         } = self;
         let Remains {
             return_to,
-            silent,
             renewed,
             restarts,
             step_up_url,
@@ -127,8 +124,8 @@ impl Callback<'_> {
         if let Some(reply) = reply {
             return reply;
         }
-        if silent {
-            return silent::answer_failure(self, renewed.as_ref(), failure, return_to).await;
+        if let Some(renewed) = renewed {
+            return silent::answer_failure(self, &renewed, failure, return_to).await;
         }
         match failure {
             // Used: this outpost, or a replica that died after it, has exchanged the code before. A user
@@ -172,7 +169,7 @@ impl Callback<'_> {
 /// Returns the URL by which a user tries again who was to authenticate again: the provider is to ask
 /// then, whatever it remembers. `None` for any other sign-in.
 fn step_up_url(application: &Application, pending: &PendingSignIn) -> Option<String> {
-    let step_up = pending.step_up.as_ref()?;
+    let step_up = pending.purpose.step_up()?;
     let (asked, conditions) = (step_up.request.as_ref(), step_up.conditions.as_ref());
     let mut parameters = step_up::parameters(application, &step_up.session, asked, conditions);
     parameters.push((AGAIN.to_owned(), "true".to_owned()));

@@ -13,7 +13,7 @@ use super::arrival::Callback;
 use super::response::Response;
 use crate::application::ReturnTo;
 use crate::sessions::{IssueError, Issued, Mark};
-use crate::sign_in_flow::{PendingSignIn, SteppingUp};
+use crate::sign_in_flow::{PendingSignIn, Purpose, SteppingUp};
 use crate::telemetry::audit;
 use crate::telemetry::metrics::Success;
 use crate::web::device;
@@ -35,7 +35,8 @@ impl Callback<'_> {
         pending: PendingSignIn,
     ) -> Result<Reply, Failure> {
         let (context, provider) = (self.context, self.provider);
-        let code = code(provider, response, pending.step_up.is_some())?;
+        let is_step_up = pending.purpose.step_up().is_some();
+        let code = code(provider, response, is_step_up)?;
         let redirect_uri = RedirectUrl::new(self.application.redirect_uri(provider))
             .map_err(|_| Failure::FlowNotKept)?;
         let PendingSignIn {
@@ -43,9 +44,7 @@ impl Callback<'_> {
             nonce,
             code_verifier,
             return_to,
-            silent,
-            session: _,
-            step_up,
+            purpose,
             restarts: _,
             began,
         } = pending;
@@ -55,14 +54,14 @@ impl Callback<'_> {
         let signed_in = provider
             .finish(code, nonce, code_verifier, redirect_uri, &claims)
             .await?;
-        if silent {
-            provider.note_silent_request(at_provider);
-            self.check_silent(&signed_in.identity).await?;
-        }
-        let instead = match &step_up {
-            Some(step_up) => self.check_step_up(&signed_in, step_up, &return_to).await?,
-            None if silent => None,
-            None => {
+        let instead = match &purpose {
+            Purpose::Renewal(_) => {
+                provider.note_silent_request(at_provider);
+                self.check_silent(&signed_in.identity).await?;
+                None
+            }
+            Purpose::StepUp(step_up) => self.check_step_up(&signed_in, step_up, &return_to).await?,
+            Purpose::SignIn => {
                 let keeps = self.keeps_live_session(&signed_in, began).await?;
                 keeps.then(|| Outcome::back(&return_to).into())
             }
@@ -70,7 +69,7 @@ impl Callback<'_> {
         match instead {
             Some(reply) => Ok(reply),
             None => {
-                let stepped_up = step_up.as_ref();
+                let stepped_up = purpose.step_up();
                 self.begin_session(signed_in, stepped_up, revocations, &return_to)
                     .await
             }

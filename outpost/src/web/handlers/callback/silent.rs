@@ -18,7 +18,7 @@ use gatepost_store::SessionRecord;
 /// the flow began.
 pub(super) async fn answer_failure(
     callback: Callback<'_>,
-    renewed: Option<&SessionId>,
+    renewed: &SessionId,
     failure: Failure,
     return_to: ReturnTo,
 ) -> Reply {
@@ -36,7 +36,7 @@ pub(super) async fn answer_failure(
     };
     // The user has signed in since, in another tab, or the cookie is a copy. What this flow's
     // provider says is of another session: this one's own provider decides.
-    if renewed != Some(&record.id) {
+    if *renewed != record.id {
         let to = start_url(application, &return_to, None);
         return Outcome::Redirect { to }.into();
     }
