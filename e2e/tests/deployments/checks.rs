@@ -404,6 +404,11 @@ pub(crate) fn only_the_proxy_asks(site: &Site, hosts: &[&str]) -> Result<()> {
                 "/x/../auth/envoy/x",
                 "//auth/envoy/x",
                 "/%61uth/envoy/x",
+                // nginx and Caddy choose by what the path means, and hand on what was sent.
+                "/auth/envoy/public/../../../start",
+                "/auth/envoy/%2e%2e/%2E./start",
+                "/auth/envoy/..%2f..%2Fstart",
+                "/auth/envoy/./../.././start?a=b",
             ] {
                 for said in [
                     &asking[..0],
@@ -417,6 +422,8 @@ pub(crate) fn only_the_proxy_asks(site: &Site, hosts: &[&str]) -> Result<()> {
                         ("Host", &*own),
                         ("Cookie", &*cookies),
                         ("Connection", "close"),
+                        // Caddy adds no `Accept-Encoding` then, by which the outpost knows a client.
+                        ("Range", "bytes=0-"),
                     ];
                     headers.extend(said);
                     connection.request(&format!("GET {prefix}{path}"), &headers)?;

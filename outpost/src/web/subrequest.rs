@@ -8,6 +8,7 @@
 use gatepost_policy::{Demand, RULE_HEADER, UNKNOWN_METHOD};
 use http::HeaderMap;
 use http::header::{ACCEPT_ENCODING, SEC_WEBSOCKET_KEY};
+use percent_encoding::percent_decode_str;
 
 use super::failure::Failure;
 use super::forwarded_headers::{header_text, own_host};
@@ -18,7 +19,7 @@ use crate::dialect::{Askers, Dialect};
 use crate::origin::HostPort;
 
 /// How a proxy's subrequest asks, by its path. The path is the proxy's configuration, which no client
-/// influences.
+/// influences but for what Envoy has behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Subrequest<'t> {
     /// The dialect of the proxy.
@@ -75,8 +76,10 @@ impl<'t> Subrequest<'t> {
     ///
     /// # Errors
     ///
-    /// [`Failure::NotAskedBy`] where the operator names other proxies, and
-    /// [`Failure::AskedByClient`] where the request shows whose it is.
+    /// [`Failure::NotAskedBy`] where the operator names other proxies, [`Failure::AskedByClient`] where
+    /// the request shows whose it is, and [`Failure::Forwarded`] where the path leads out of the
+    /// endpoint: other proxies than Envoy take such a path for another than this endpoint's, and hand
+    /// it on as it is.
     pub fn check_asked_by_proxy(
         self,
         asking: &ForwardedRequest<'_>,
@@ -85,6 +88,12 @@ impl<'t> Subrequest<'t> {
         let endpoint = self.dialect.name();
         if !askers.include(self.dialect) {
             return Err(Failure::NotAskedBy(endpoint));
+        }
+        if self.dialect == Dialect::Envoy && has_dot_segments(self.target) {
+            return Err(Failure::Forwarded(
+                "path: one with a segment `.` or `..` may mean another; have Envoy normalise paths \
+                 (`normalize_path`), and any other proxy route no client to `auth/*`",
+            ));
         }
         let by_client = |sign| Err(Failure::AskedByClient { endpoint, sign });
         // nginx, where a recipe of authentik's is in use, says so of each request that it hands on.
@@ -285,6 +294,14 @@ fn agrees(
 
 fn host(text: &str) -> Result<HostPort, Failure> {
     HostPort::parse(text).ok_or(Failure::Forwarded("the request's host"))
+}
+
+/// Returns whether a server may read the path of a target as one that leads somewhere else.
+fn has_dot_segments(target: &str) -> bool {
+    let path = target.split('?').next().unwrap_or_default();
+    let decoded: Vec<u8> = percent_decode_str(path).collect();
+    let mut segments = decoded.split(|byte| matches!(byte, b'/' | b'\\'));
+    segments.any(|segment| matches!(segment, b"." | b".."))
 }
 
 fn check_target(target: &str, source: Source) -> Result<(), Failure> {

@@ -63,6 +63,31 @@ async fn a_client_that_asks_in_a_proxys_place_is_refused() {
     asked.ask(&world, "auth/traefik").await.expect(200);
 }
 
+/// nginx and Caddy take such a path for another, which they hand to the outpost as it was sent.
+#[tokio::test]
+async fn a_path_that_leads_out_of_the_endpoint_is_no_question_of_envoys() {
+    for configuration in ["", "askedBy: [envoy]"] {
+        let world = World::with(configuration).await;
+        let browser = signed_in(&world, "app.example.com").await;
+        for (target, status) in [
+            ("/x", 200),
+            ("/...", 200),
+            ("/a.b/..c?d=/../e", 200),
+            ("/..", 400),
+            ("/public/../../../start", 400),
+            ("/..%2f..%2Fstart", 400),
+            ("/%2e%2E/x", 400),
+            ("/a/.", 400),
+            ("/a/..%5cb", 400),
+        ] {
+            let asked = Asked::fetch("app.example.com", target).by(&browser);
+            let reply = asked.ask(&world, "auth/envoy").await;
+            assert_eq!(reply.status.as_u16(), status, "{target}");
+            assert_eq!(reply.header("x-auth-username").is_some(), status == 200);
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_proxies_that_ask_can_be_named() {
     for (named, expected) in [
