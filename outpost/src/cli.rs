@@ -10,10 +10,12 @@ use gatepost_base::contained;
 use crate::config::environment;
 use crate::sources::authentik::Settings;
 use config_file::ConfigFile;
+use exit::Exit;
 use runtime::on_runtime;
 
 mod check;
 mod config_file;
+mod exit;
 mod export;
 mod healthcheck;
 mod import;
@@ -199,7 +201,15 @@ enum SessionCommand {
 /// Runs the command that the process was called with.
 pub fn run() -> ExitCode {
     contained::abort_on_others();
-    let outcome = match Cli::parse_from(arguments()).command {
+    let command = match Cli::try_parse_from(arguments()) {
+        Ok(cli) => cli.command,
+        Err(reason) => {
+            // Whoever reads it may have gone.
+            let _ = reason.print();
+            return Exit::without_command(&reason).into();
+        }
+    };
+    let outcome = match command {
         Command::Serve(file) => serve::serve(&file),
         Command::Check {
             config,
@@ -248,10 +258,7 @@ pub fn run() -> ExitCode {
             on_runtime(healthcheck::healthcheck(&config, ready))
         }
     };
-    match outcome {
-        Some(()) => ExitCode::SUCCESS,
-        None => ExitCode::FAILURE,
-    }
+    Exit::from(outcome).into()
 }
 
 /// Returns the arguments of the process. Without any, the outpost serves, as authentik's container

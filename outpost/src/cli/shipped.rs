@@ -1,7 +1,12 @@
 //! What packages ship beside the program: completions, manual pages, a configuration to begin with.
 
+use std::io;
 use std::path::Path;
 
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, bold, roman};
+
+use super::exit::Meanings;
 use super::output::{said, say};
 
 /// A configuration file of `deploy/outpost/`, which the documentation shows too.
@@ -51,8 +56,41 @@ pub(super) fn completions(command: &mut clap::Command, shell: clap_complete::She
 }
 
 pub(super) fn manual(command: clap::Command, folder: &Path) -> Option<()> {
+    let mut command = command.disable_help_subcommand(true);
+    command.build();
     let written = std::fs::create_dir_all(folder)
-        .and_then(|()| clap_mangen::generate_to(command, folder))
+        .and_then(|()| write_pages(&command, folder))
         .map_err(|error| format!("{}: {error}", folder.display()));
     said(written)
+}
+
+/// Writes the page of a command, and those of its own commands.
+fn write_pages(command: &clap::Command, folder: &Path) -> io::Result<()> {
+    for own in command.get_subcommands().filter(|own| !own.is_hide_set()) {
+        write_pages(own, folder)?;
+    }
+    let page = Man::new(command.clone());
+    let mut text = Vec::new();
+    page.render(&mut text)?;
+    let text = String::from_utf8_lossy(&text);
+    let section = exit_status(command);
+    // `man-pages(7)` has it before what the program says of itself.
+    let whole = match text.split_once(VERSION) {
+        Some((before, after)) => format!("{before}{section}{VERSION}{after}"),
+        None => format!("{text}{section}"),
+    };
+    std::fs::write(folder.join(page.get_filename()), whole)
+}
+
+const VERSION: &str = ".SH VERSION\n";
+
+fn exit_status(command: &clap::Command) -> String {
+    let mut section = Roff::new();
+    section.control("SH", ["EXIT STATUS"]);
+    for (exit, meaning) in Meanings::of(command) {
+        section.control("TP", []);
+        section.text([bold(exit.code().to_string())]);
+        section.text([roman(meaning)]);
+    }
+    section.to_roff()
 }

@@ -21,6 +21,7 @@ mod choice;
 mod conformance;
 mod device_bound;
 mod endings;
+mod exit_status;
 mod faults;
 mod form_post;
 mod forward_auth;
