@@ -19,7 +19,7 @@ pub enum StartError {
     Api(#[from] ApiError),
 }
 
-/// Asks authentik, and returns the configuration that follows from its response the problems
+/// Asks authentik, and returns the configuration that follows from its response, the problems
 /// with it, and the variables that set nothing.
 ///
 /// # Errors
