@@ -144,7 +144,8 @@ impl ApiKeys {
         if !self.valid.contains_key(&digest) {
             attempts.allow(attempt).await?;
         }
-        // No guess either, and the store may have lost the removal.
+        // Asked first, since the store may have lost the removal. A revoked key is real, so that it does not
+        // count as a guess.
         if context.revocations.is_api_key_revoked(key.id()) {
             return Err(ApiKeyRefusal::Revoked.into());
         }

@@ -244,7 +244,7 @@ struct Due {
 enum Reason {
     /// Whether the session is still valid.
     Session,
-    /// The same, or tokens for the application.
+    /// Tokens for the application, or whether the session is still valid.
     Tokens,
 }
 

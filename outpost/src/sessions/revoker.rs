@@ -374,7 +374,7 @@ impl Revoker {
             let EndOutcome { ended, revocations } = match self.end(&request).await {
                 Ok(outcome) => outcome,
                 Err(error) => {
-                    // Another one is first the next time, lest one that fails always keep the rest.
+                    // The failed request is the last one the next time, so that it does not block the others.
                     self.pending().rotate_left(1);
                     return Err(error);
                 }

@@ -153,7 +153,7 @@ async fn answer_subrequest(
             | OwnEndpoint::ClientRegistration,
         ))
         | None => Failure::NotFound.into(),
-        // Boxed, as all that is rare here: room for it is not made for every request.
+        // Boxed because it is rare: its future would enlarge that of every request.
         Some(Endpoint::Own(endpoint)) => {
             // The proxy keeps the body of the request that it asks about.
             let reply = Box::pin(own_endpoint(context, endpoint, request, None)).await;

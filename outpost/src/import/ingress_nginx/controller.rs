@@ -24,7 +24,7 @@ const PROTECTIVE: &[&str] = &[
     "server-snippet",
 ];
 
-/// The same, where they do not say no.
+/// Settings that protect, unless they say no.
 const PROTECTIVE_UNLESS_NO: &[&str] = &["enable-modsecurity", "enable-owasp-modsecurity-crs"];
 
 /// Settings that the import takes over, or has a line of its own for.

@@ -156,7 +156,7 @@ fn decide_on_all_groups(
     record: &SessionRecord,
     cookie: Option<OfCookie>,
 ) -> Result<Outcome, LacksDevice> {
-    // Nothing but a session in its window is undecided for want of groups.
+    // Only a session within its window can be undecided for missing groups, and it has a cookie.
     let Some(cookie) = cookie else {
         return Ok(Outcome::Failed(Failure::Undecidable));
     };

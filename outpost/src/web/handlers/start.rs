@@ -42,7 +42,7 @@ enum Renewal<'a> {
     SignIn,
     /// The session would have to be bound to a device, which its browser has not done.
     NotBound(Failure),
-    /// The same, and the browser may be about to do it.
+    /// The session has to be bound to a device, and its browser may be about to do it.
     Binding,
 }
 
@@ -272,8 +272,8 @@ fn goes_on(cookie: &Authentic, now: NumericDate) -> bool {
     current.is_ok_and(|current| !current.renewal_due()) && !may_be_over(cookie, now)
 }
 
-/// Answers a browser whose session has to be bound to a device before its request opens. `None`
-/// where the session is to be renewed as ever.
+/// Answers a browser whose session has to be bound to a device before its request opens. Returns
+/// `None` if the ordinary renewal is to proceed.
 fn until_bound<'a>(
     context: Context<'_>,
     application: &'a Application,
@@ -296,8 +296,8 @@ fn until_bound<'a>(
     Some(not_bound(application, request, cookie, record, failure))
 }
 
-/// Answers a browser whose user's authentication does not suffice for the request that led here. `None`
-/// where the session is to be renewed as ever.
+/// Answers a browser whose user's authentication does not suffice for the request that led here.
+/// Returns `None` if the ordinary renewal is to proceed.
 fn stepping_up<'a>(
     application: &'a Application,
     arrival: Arrival<'_>,
