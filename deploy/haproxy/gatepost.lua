@@ -2,6 +2,7 @@
 --
 --   http-request lua.gatepost http://127.0.0.1:9000   asks, and answers what may not go on
 --   http-response lua.gatepost-cookies                hands a renewed session to the browser
+--   filter lua.gatepost-trailers                      refuses what a client says behind the body
 --
 -- Each backend has to demand the outpost's consent, since HAProxy goes on after an error in Lua:
 --
@@ -292,3 +293,34 @@ core.register_action("gatepost-cookies", { "http-res" }, function(txn)
         txn.http:res_add_header("set-cookie", cookie)
     end
 end, 0)
+
+-- Refuses a request with trailers before they go on: some apps take them for headers, or for a request of
+-- its own, and neither HAProxy's rules nor the outpost have seen them.
+local trailers = { id = "gatepost-trailers", flags = filter.FLT_CFG_FL_HTX }
+trailers.__index = trailers
+
+function trailers:new()
+    return setmetatable({}, self)
+end
+
+function trailers:start_analyze(_, channel)
+    if not channel:is_resp() then
+        filter.register_data_filter(self, channel)
+    end
+end
+
+function trailers:http_payload(_, message)
+    -- Behind the data, HAProxy has an end of one byte. More than that, with no data in it, is trailers.
+    local length = message:input()
+    if length > 1 and #(message:body(length - 2, 1) or "") == 0 then
+        error("a request with trailers, which is refused", 0)
+    end
+end
+
+-- Only where each thread has a Lua of its own: with `lua-load`, HAProxy 2.6 shares one among them without
+-- locks for filters, and a few hundred requests end the process.
+if core.thread > 0 then
+    core.register_filter("gatepost-trailers", trailers, function(self)
+        return self
+    end)
+end

@@ -443,6 +443,11 @@ impl Site {
         self.wiki.requests()
     }
 
+    /// Returns the bytes that came to the app `wiki` on each connection so far, the first MiB of each.
+    pub fn wiki_received(&self) -> Vec<Vec<u8>> {
+        self.wiki.received()
+    }
+
     /// Returns the requests to the app `files` so far.
     pub fn files(&self) -> Vec<Arc<Seen>> {
         self.files.requests()

@@ -17,6 +17,7 @@ const SETTINGS: u8 = 4;
 const GOAWAY: u8 = 7;
 
 const ACK: u8 = 1;
+const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
 /// Sends one request, whose stream stays open, with bytes of a body, and waits until its answer
@@ -26,22 +27,43 @@ const END_HEADERS: u8 = 4;
 ///
 /// When no server listens on the port of 127.0.0.1.
 pub fn request(port: u16, fields: &[(&str, &str)], body: &[u8]) -> Result<()> {
+    exchange(port, fields, body, None)
+}
+
+/// Sends one whole request with a body and, if there are any, trailers behind it (RFC 9113 §8.1), and
+/// waits as [`request`] does.
+///
+/// # Errors
+///
+/// As [`request`].
+pub fn request_with_trailers(
+    port: u16,
+    fields: &[(&str, &str)],
+    body: &[u8],
+    trailers: &[(&str, &str)],
+) -> Result<()> {
+    exchange(port, fields, body, Some(trailers))
+}
+
+fn exchange(
+    port: u16,
+    fields: &[(&str, &str)],
+    body: &[u8],
+    trailers: Option<&[(&str, &str)]>,
+) -> Result<()> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))
         .with_context(|| format!("connect to port {port}"))?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")?;
     stream.write_all(&frame(SETTINGS, 0, 0, &[])?)?;
-    let mut block = Vec::new();
-    for (name, value) in fields {
-        // A literal that is not indexed, with a name that is not either (RFC 7541 §6.2.2).
-        block.push(0);
-        for text in [name, value] {
-            block.extend(length(text.len())?);
-            block.extend_from_slice(text.as_bytes());
-        }
+    stream.write_all(&frame(HEADERS, END_HEADERS, 1, &block(fields)?)?)?;
+    let ends = trailers.is_some_and(<[_]>::is_empty);
+    let flags = if ends { END_STREAM } else { 0 };
+    stream.write_all(&frame(DATA, flags, 1, body)?)?;
+    if let Some(trailers) = trailers.filter(|trailers| !trailers.is_empty()) {
+        let flags = END_HEADERS | END_STREAM;
+        stream.write_all(&frame(HEADERS, flags, 1, &block(trailers)?)?)?;
     }
-    stream.write_all(&frame(HEADERS, END_HEADERS, 1, &block)?)?;
-    stream.write_all(&frame(DATA, 0, 1, body)?)?;
     loop {
         let mut head = [0; 9];
         match stream.read_exact(&mut head) {
@@ -60,6 +82,19 @@ pub fn request(port: u16, fields: &[(&str, &str)], body: &[u8]) -> Result<()> {
             _ => {}
         }
     }
+}
+
+/// Encodes fields as literals that are not indexed, with names that are not either (RFC 7541 §6.2.2).
+fn block(fields: &[(&str, &str)]) -> Result<Vec<u8>> {
+    let mut block = Vec::new();
+    for (name, value) in fields {
+        block.push(0);
+        for text in [name, value] {
+            block.extend(length(text.len())?);
+            block.extend_from_slice(text.as_bytes());
+        }
+    }
+    Ok(block)
 }
 
 /// Encodes a length in seven bits, and in more bytes where it does not fit (RFC 7541 §5.1).

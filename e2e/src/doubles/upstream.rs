@@ -18,7 +18,9 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context as Task, Poll, ready};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -32,10 +34,12 @@ use axum::middleware::{self, Next};
 use axum::response::sse::{Event, Sse};
 use axum::response::{Html, IntoResponse as _, Response};
 use axum::routing::{any, get};
+use axum::serve::Listener;
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, Stream};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
 /// A request as the app saw it.
@@ -97,10 +101,100 @@ impl Record {
     }
 }
 
+/// The bytes that came on each connection.
+#[derive(Clone, Debug, Default)]
+struct Wire(Arc<Mutex<Vec<Vec<u8>>>>);
+
+impl Wire {
+    /// How much of a connection is kept. Uploads of tests are larger.
+    const KEPT: usize = 1 << 20;
+
+    fn connections(&self) -> std::sync::MutexGuard<'_, Vec<Vec<u8>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, number: usize, bytes: &[u8]) {
+        if let Some(connection) = self.connections().get_mut(number) {
+            let room = Self::KEPT.saturating_sub(connection.len());
+            connection.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+        }
+    }
+}
+
+/// Accepts connections whose bytes are kept.
+struct Recorded {
+    listener: TcpListener,
+    wire: Wire,
+}
+
+impl Listener for Recorded {
+    type Io = RecordedStream;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (RecordedStream, SocketAddr) {
+        let (stream, address) = Listener::accept(&mut self.listener).await;
+        let wire = self.wire.clone();
+        let number = {
+            let mut connections = wire.connections();
+            connections.push(Vec::new());
+            connections.len() - 1
+        };
+        let recorded = RecordedStream {
+            stream,
+            wire,
+            number,
+        };
+        (recorded, address)
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+}
+
+struct RecordedStream {
+    stream: TcpStream,
+    wire: Wire,
+    number: usize,
+}
+
+impl AsyncRead for RecordedStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        task: &mut Task<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(task, buffer))?;
+        let came = buffer.filled().get(before..).unwrap_or_default();
+        self.wire.push(self.number, came);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for RecordedStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        task: &mut Task<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(task, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(task)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(task)
+    }
+}
+
 /// The app, running on a thread of this process until it is dropped.
 #[derive(Debug)]
 pub struct Upstream {
     record: Record,
+    wire: Wire,
     shutdown: Option<oneshot::Sender<Infallible>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -120,7 +214,12 @@ impl Upstream {
             .block_on(TcpListener::bind(address))
             .with_context(|| format!("listen on {address}"))?;
         let record = Record::default();
+        let wire = Wire::default();
         let app = recording_router(record.clone());
+        let listener = Recorded {
+            listener,
+            wire: wire.clone(),
+        };
         let (shutdown, stopped) = oneshot::channel::<Infallible>();
         let thread = thread::Builder::new()
             .name(format!("upstream {port}"))
@@ -136,6 +235,7 @@ impl Upstream {
             })?;
         Ok(Self {
             record,
+            wire,
             shutdown: Some(shutdown),
             thread: Some(thread),
         })
@@ -144,6 +244,11 @@ impl Upstream {
     /// Returns the requests to the app so far, first to last.
     pub fn requests(&self) -> Vec<Arc<Seen>> {
         self.record.all()
+    }
+
+    /// Returns the bytes that came on each connection so far, the first MiB of each.
+    pub fn received(&self) -> Vec<Vec<u8>> {
+        self.wire.connections().clone()
     }
 }
 

@@ -15,4 +15,5 @@ mod shown;
 mod spellings;
 mod targets;
 mod traefiks;
+mod trailers;
 mod tunnels;
