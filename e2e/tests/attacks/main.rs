@@ -2,6 +2,7 @@
 //!
 //! `docs/security.md` says which attack each test covers.
 
+mod added;
 mod admission;
 mod fronts;
 mod hosts;

@@ -69,7 +69,7 @@ fn asked(site: &Site, path: &str, headers: &[(&str, &str)]) -> Result<Arc<Seen>>
 
 /// Returns the names of which the client's value reached the application, from a client with and without a
 /// session.
-fn arrived(site: &Site, path: &str, cookie: &str) -> Result<BTreeSet<String>> {
+pub(crate) fn arrived(site: &Site, path: &str, cookie: &str) -> Result<BTreeSet<String>> {
     let names = names();
     let mut arrived = BTreeSet::new();
     for some in names.chunks(AT_ONCE) {
@@ -97,7 +97,7 @@ fn connection_names_no_identity(site: &Site, path: &str, cookie: &str) -> Result
 }
 
 /// Returns what has arrived, as a line for a message, if anything has.
-fn arrivals(site: &Site, path: &str, name: &str) -> Result<Option<String>> {
+pub(crate) fn arrivals(site: &Site, path: &str, name: &str) -> Result<Option<String>> {
     let cookie = session(site, "wiki").context(name.to_owned())?;
     let arrived = arrived(site, path, &cookie).context(name.to_owned())?;
     let any = !arrived.is_empty();

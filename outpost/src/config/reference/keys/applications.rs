@@ -125,7 +125,7 @@ pub(super) const APPLICATIONS: &[Key] = &[
         "applications[].allowPreflight",
         Kind::Flag,
         "false",
-        "Whether CORS preflights pass without a session.",
+        "Whether CORS preflights pass without a session: to every path but those of a `deny` rule, and with a body.",
     ),
     key(
         "applications[].machines",
