@@ -80,6 +80,14 @@ pub struct ExternalUrl {
 )]
 pub struct InvalidExternalUrl;
 
+/// Returns whether the host of a URL is an address or a name of letters, digits, `-` and `_`. The URL
+/// Standard's domains may have signs that mean something where a proxy's configuration has them.
+pub(crate) fn names_a_host(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let host = host.strip_suffix('.').unwrap_or(host);
+    HostPort::parse(host).is_some() && host.split('.').all(|label| !label.is_empty())
+}
+
 /// Returns whether a URL has scheme, host and port alone.
 pub(crate) fn is_bare(url: &Url) -> bool {
     url.path() == "/"

@@ -44,6 +44,10 @@ const LIFETIME_SECONDS: u32 = 2_100;
 /// newest flow is kept, whatever its size.
 const ROOM: usize = 4_096;
 
+/// The most flows that one response drops: proxies refuse a response with too many headers, and another
+/// host of the domain can give a browser more than a hundred cookies that look like flows.
+const MAX_DROPPED: usize = 4;
+
 /// The longest part of a sealed flow that one cookie holds, in bytes: browsers store 4096, with the
 /// name and the attributes.
 const CHUNK: usize = 3_600;
@@ -323,7 +327,8 @@ impl SealedStepUp {
 pub(crate) struct FlowCookies<'a> {
     application: &'a Application,
     keys: &'a SealingKeys,
-    pairs: Vec<(&'a str, &'a str)>,
+    /// The values of each name.
+    values: BTreeMap<&'a str, Vec<&'a str>>,
 }
 
 impl<'a> FlowCookies<'a> {
@@ -333,14 +338,16 @@ impl<'a> FlowCookies<'a> {
         application: &'a Application,
         keys: &'a SealingKeys,
     ) -> Self {
-        let flow = |(name, _): &(&str, &str)| {
-            name.starts_with(flow_prefix(application)) || name.starts_with(MARK_PREFIX)
-        };
-        let pairs = cookies.into_iter().filter(flow).collect();
+        let mut values: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (name, value) in cookies {
+            if name.starts_with(flow_prefix(application)) || name.starts_with(MARK_PREFIX) {
+                values.entry(name).or_default().push(value);
+            }
+        }
         Self {
             application,
             keys,
-            pairs,
+            values,
         }
     }
 
@@ -398,7 +405,7 @@ impl<'a> FlowCookies<'a> {
     ) -> Option<(&'a Arc<Provider>, PendingSignIn)> {
         let id = id_of(state);
         let name = self.name(&id);
-        if self.application.cookie().secure && self.values(&mark_name(&id)).next().is_none() {
+        if !self.is_begun_here(&id) {
             return None;
         }
         let sealed = self.open(&name)?;
@@ -437,8 +444,7 @@ impl<'a> FlowCookies<'a> {
     /// Returns the `Set-Cookie` lines that end the flow of this `state`, if the request carries it.
     pub(crate) fn end(&self, state: &str) -> Vec<String> {
         let id = id_of(state);
-        let carried = self.values(&self.name(&id)).next().is_some();
-        if carried {
+        if self.values.contains_key(&*self.name(&id)) {
             self.removal(&id)
         } else {
             Vec::new()
@@ -446,16 +452,19 @@ impl<'a> FlowCookies<'a> {
     }
 
     /// Returns the flows to drop so that a new one of `size` bytes has room: first those that
-    /// cannot be opened, then the oldest.
+    /// cannot be opened, then the oldest. Flows that were not begun here stay: they have a `Domain`, without
+    /// which a response does not remove them.
     fn surplus(&self, size: usize, now: NumericDate) -> Vec<&'a str> {
         let prefix = flow_prefix(self.application);
         let mut sizes: BTreeMap<&'a str, usize> = BTreeMap::new();
-        for (name, value) in &self.pairs {
+        for (name, values) in &self.values {
             if let Some(rest) = name.strip_prefix(prefix) {
                 let id = rest.split('.').next().unwrap_or(rest);
-                *sizes.entry(id).or_default() += name.len() + value.len();
+                let bytes = values.iter().map(|value| name.len() + value.len());
+                *sizes.entry(id).or_default() += bytes.sum::<usize>();
             }
         }
+        sizes.retain(|id, _| self.is_begun_here(id));
         let expiry = |id: &str| {
             let expiry = self.open(&self.name(id)).map(|sealed| sealed.exp);
             expiry.filter(|expiry| now < *expiry)
@@ -468,7 +477,7 @@ impl<'a> FlowCookies<'a> {
         let mut total = size + flows.iter().map(|(.., size)| size).sum::<usize>();
         let mut dropped = Vec::new();
         for (expiry, id, size) in flows {
-            if total <= ROOM && expiry.is_some() {
+            if dropped.len() == MAX_DROPPED || (total <= ROOM && expiry.is_some()) {
                 break;
             }
             total -= size;
@@ -479,10 +488,12 @@ impl<'a> FlowCookies<'a> {
 
     /// Returns the values of the cookies of that name.
     fn values(&self, name: &str) -> impl Iterator<Item = &'a str> {
-        self.pairs
-            .iter()
-            .filter(move |(own, _)| *own == name)
-            .map(|(_, value)| *value)
+        self.values.get(name).into_iter().flatten().copied()
+    }
+
+    /// Returns whether no other host can have set this flow, over TLS.
+    fn is_begun_here(&self, id: &str) -> bool {
+        !self.application.cookie().secure || self.values.contains_key(&*mark_name(id))
     }
 
     /// Opens a flow.
@@ -515,8 +526,7 @@ impl<'a> FlowCookies<'a> {
     /// Returns the `Set-Cookie` lines that remove a flow, as far as the request carries it.
     fn removal(&self, id: &str) -> Vec<String> {
         let name = self.name(id);
-        let carried =
-            |at: &usize| *at == 0 || self.values(&chunk_name(&name, *at)).next().is_some();
+        let carried = |at: &usize| *at == 0 || self.values.contains_key(&*chunk_name(&name, *at));
         let chunks = (0..MAX_CHUNKS).filter(carried);
         let mut lines: Vec<String> = chunks
             .map(|at| self.line(&chunk_name(&name, at), "", 0))

@@ -62,6 +62,27 @@ fn many_and_large_headers_end_no_proxy_and_open_nothing() -> Result<()> {
     Ok(())
 }
 
+/// A host below the cookie domain can give a browser cookies that look like those of sign-ins. Where the
+/// answer removed each, proxies refused it.
+#[test]
+#[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
+fn cookies_that_another_host_made_up_stop_no_sign_in() -> Result<()> {
+    let cookies: Vec<String> = (0..150)
+        .map(|at| format!("gatepost-flow-{at:016}=a"))
+        .collect();
+    let headers = format!(
+        "Cookie: {}\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\nAccept: text/html\r\n",
+        cookies.join("; ")
+    );
+    let site = Site::builder(shown::SINGLE).state_folder().start()?;
+    for shown in shown::with_outpost(shown::SINGLE) {
+        let _running = shown.start(&site, &[]).context(shown.name)?;
+        let answered = status(&site, "/akprox/start?rd=/x", &headers)?;
+        ensure!(answered == Some(302), "{}: {answered:?}", shown.name);
+    }
+    Ok(())
+}
+
 /// R11: an application gets all of what the outpost says about a user, or no request.
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]

@@ -11,7 +11,7 @@ use gatepost_e2e::doubles::kube_api::{KubeApi, app_service};
 use gatepost_e2e::proxies::{Nginx, Traefik};
 use gatepost_e2e::users::ALICE;
 use gatepost_e2e::{Client, Site, until};
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::checks;
@@ -56,11 +56,22 @@ fn check_names_problem(site: &Site, host: &str, path: &str, expected: &str) -> R
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn traefik_accepts_the_exported_configuration() -> Result<()> {
     let site = Site::builder("deploy/outpost/control-plane.yaml").start()?;
+    site.change_outpost(|config| {
+        // Traefik's file provider runs files as templates.
+        config["applications"][0]["public"] = json!(["/healthz", "/{{ 7 }}/*"]);
+        Ok(())
+    })?;
     let text = exported(&site, "traefik")?;
     let traefik = Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?;
     fs::write(site.folder().join("traefik/dynamic/exported.yaml"), text)?;
     let _traefik = traefik.start(&HOSTS)?;
     works_at_every_host(&site)?;
+    for (path, status) in [("/{{ 7 }}/x", StatusCode::OK), ("/7/x", site.turned_away())] {
+        let answered = Client::new()?
+            .fetch(Method::GET, &site.url("wiki", path)?)
+            .send()?;
+        assert_eq!(answered.status(), status, "{path}");
+    }
     check_names_problem(&site, "nowhere", "/", "no application has the host")?;
     check_names_problem(
         &site,

@@ -8,7 +8,7 @@ use url::{Host, Url};
 
 use super::served::Application;
 use crate::compat::{self, AUTHENTIK_PREFIX, Conventions};
-use crate::origin::Mode;
+use crate::origin::{Mode, names_a_host};
 
 #[cfg(test)]
 mod tests;
@@ -119,6 +119,7 @@ fn is_applications(url: &Url, application: &Application) -> bool {
                 port.is_some_and(|port| {
                     port == external.port() || application.ports().contains(&port)
                 }) && matches!(url.host(), Some(Host::Domain(host)) if domain.contains(host))
+                    && names_a_host(url)
             }
         }
 }

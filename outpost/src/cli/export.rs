@@ -146,7 +146,7 @@ fn render(
         )
     };
     let text = match form {
-        Form::Traefik => serde_saphyr::to_string(&dynamic())?,
+        Form::Traefik => literal(&serde_saphyr::to_string(&dynamic())?),
         Form::Compose => {
             let dynamic = dynamic();
             if let Some(transports) = compose::transports(&dynamic) {
@@ -154,7 +154,7 @@ fn render(
                     "Traefik has no route to an upstream with `https` until a file of its file provider \
                      (`--providers.file.filename=…`) has these, which labels cannot say; add `rootCAs: \
                      [FILE]` where a private authority has signed the certificate:\n{}",
-                    serde_saphyr::to_string(&transports)?.trim_end()
+                    literal(&serde_saphyr::to_string(&transports)?).trim_end()
                 ));
             }
             serde_saphyr::to_string(&compose::services(&settings, &dynamic))?
@@ -215,6 +215,12 @@ fn presumed(form: Form, config: &Config) -> Result<TraefikSettings, url::ParseEr
             .any(|application| application.external.is_https()),
         cert_resolver: None,
     })
+}
+
+/// Returns a text of which Traefik's file provider reads each character as it is: it runs files as
+/// templates (Go's `text/template`).
+fn literal(text: &str) -> String {
+    text.replace("{{", "{{`{{`}}")
 }
 
 #[cfg(test)]

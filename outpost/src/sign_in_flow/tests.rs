@@ -220,6 +220,34 @@ fn the_cookie_is_confined_and_shows_nothing() {
     );
 }
 
+/// Another host of the domain can set them, and no response removes them: they have a `Domain`.
+#[test]
+fn cookies_that_another_host_made_up_make_no_answer_large() {
+    for (name, prefix) in [
+        ("wiki", "__Secure-gatepost-flow-"),
+        ("plain", "gatepost-flow-"),
+    ] {
+        let (application, keys) = (application(name), snapshot(&KEYS[..1]).flow_keys);
+        let tossed: Vec<String> = (0..4_000).map(|at| format!("{prefix}{at:016}")).collect();
+        let own = Jar::default().begin("own", name, NOW);
+        let pairs = tossed
+            .iter()
+            .map(|name| (name.as_str(), "a"))
+            .chain(own.pairs());
+        let flows = FlowCookies::find(pairs, &application, &keys);
+        let next = pending("next", "/", &application);
+        let lines = flows
+            .begin(application.providers().first(), &next)
+            .expect("sealed");
+        let dropped = lines.iter().filter(|line| line.contains("Max-Age=0"));
+        assert_eq!(
+            dropped.count(),
+            if name == "wiki" { 0 } else { MAX_DROPPED }
+        );
+        assert!(flows.take("own", NOW).is_some());
+    }
+}
+
 #[test]
 fn the_longest_target_fits_cookies_that_browsers_keep() {
     let (application, keys) = (application("wiki"), snapshot(&KEYS[..1]).flow_keys);
@@ -404,6 +432,7 @@ fn tabs_do_not_disturb_each_other_and_the_oldest_flow_makes_room() {
         .push(("__Secure-gatepost-flow-junk".into(), "x".into()));
     jar.0
         .push(("__Secure-gatepost-flow-junk.3".into(), "x".into()));
+    jar.0.push(("__Host-gatepost-flow-junk".into(), "1".into()));
     jar = jar.begin("31", "wiki", NOW.plus_seconds(31));
     assert!(
         jar.pairs().all(|(name, _)| !name.contains("junk")),

@@ -258,8 +258,11 @@ impl<'t> Subrequest<'t> {
             Dialect::Traefik => {
                 applications.have_named(&own) && applications.distinguish(&own, asked_about)
             }
-            // authentik's expressions for a domain are matched against the host too.
-            Dialect::Nginx if applications.conventions() == Conventions::Authentik => {
+            // authentik's expressions for a domain are matched against the host too, and its text for
+            // Caddy trusts the `X-Forwarded-Host` of clients in private networks.
+            Dialect::Caddy | Dialect::Nginx
+                if applications.conventions() == Conventions::Authentik =>
+            {
                 applications.know(&own) && own.host() != asked_about.host()
             }
             Dialect::Caddy | Dialect::Nginx => applications.distinguish(&own, asked_about),

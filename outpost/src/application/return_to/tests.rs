@@ -239,6 +239,12 @@ fn a_domain_takes_its_hosts_at_a_label_boundary_on_its_scheme_and_port() {
         ("http://a.example.org\\@evil.example/", false),
         ("http://evil.example/", false),
         ("ftp://a.example.org/", false),
+        ("https://a_b.example.org/", true),
+        // What no host is called.
+        ("https://evil.example;.example.org/", false),
+        ("https://evil.example,.example.org/", false),
+        ("https://evil.example'.example.org/", false),
+        ("https://a..example.org/", false),
         ("https://a.example.org@evil.example/", false),
         ("https://a.example.com/", false),
         ("https://[::1]/", false),

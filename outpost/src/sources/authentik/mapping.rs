@@ -24,7 +24,7 @@ use crate::application::{
     OwnKeys, Route, SignOutScope, SkipPaths, Unserved,
 };
 use crate::compat::{AUTHENTIK_PREFIX, Conventions};
-use crate::origin::{CookieDomain, ExternalUrl, Mode};
+use crate::origin::{CookieDomain, ExternalUrl, Mode, names_a_host};
 use gatepost_base::{Secret, hex};
 use gatepost_oidc::{
     AccessTokenSettings, ClientAuthentication, Grant, ProviderSettings, PublicAddress,
@@ -190,7 +190,8 @@ impl Surroundings<'_> {
         let skip = provider.skip_path_regex.as_deref().unwrap_or_default();
         let upstream = filled(provider.internal_host.as_deref())
             .filter(|_| provider.mode == Some(ProxyMode::Proxy))
-            .and_then(|url| Url::parse(url).ok());
+            .and_then(|url| Url::parse(url).ok())
+            .filter(names_a_host);
         let headers = self.headers(provider, &audience, &client);
         let cookie_name =
             CookieName::default_for(external.is_https(), matches!(mode, Mode::Domain(_)));

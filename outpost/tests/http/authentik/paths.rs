@@ -61,3 +61,38 @@ async fn at_domain_level_an_expression_is_matched_against_the_whole_address() {
         assert_eq!(is_open(&world, target).await, expected, "{target}");
     }
 }
+
+/// authentik's text for Caddy trusts the `X-Forwarded-Host` of clients in private networks, and Caddy
+/// serves by `Host`.
+#[tokio::test]
+async fn caddys_question_about_another_host_than_its_own_is_refused() {
+    let domain = json!({
+        "mode": "forward_domain",
+        "external_host": "https://auth.example.com",
+        "cookie_domain": "example.com",
+    });
+    let world = world_with_paths(r"^https?://open\.example\.com/", domain).await;
+    for (host, said, status) in [
+        ("open.example.com", "open.example.com", 200),
+        // An outpost at an address of its own.
+        ("outpost:9000", "open.example.com", 200),
+        ("wiki.example.com", "open.example.com", 400),
+        ("wiki.example.com", "wiki.example.com", 401),
+    ] {
+        let request = axum::http::Request::builder()
+            .uri("/outpost.goauthentik.io/auth/caddy")
+            .header("Host", host)
+            .header("X-Forwarded-Proto", "https")
+            .header("X-Forwarded-Host", said)
+            .header("X-Forwarded-Method", "GET")
+            .header("X-Forwarded-Uri", "/secret");
+        let request = request.body(Body::empty()).expect("a request");
+        let reply = world.send_from("127.0.0.1:4000", request).await;
+        assert_eq!(
+            reply.status.as_u16(),
+            status,
+            "{host} {said}: {}",
+            reply.body
+        );
+    }
+}
