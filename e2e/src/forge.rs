@@ -78,7 +78,7 @@ fn sign(ring: &KeyRing, audience: &str, issued: SystemTime) -> Result<String> {
         "iss": "http://127.0.0.1:9100",
         "sub": "248289761001",
         "aud": audience,
-        "sid": SessionId::from_random(session_id).as_str(),
+        "sid": SessionId::from_random(session_id).expose(),
         "iat": issued.as_secs(),
         "exp": (issued + WINDOW).as_secs(),
         "rnw": (issued + WINDOW).as_secs(),

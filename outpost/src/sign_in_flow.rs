@@ -289,7 +289,7 @@ impl SealedStepUp {
         let url = request.and_then(|request| request.url.as_ref());
         let conditions = step_up.conditions.as_ref();
         Self {
-            session: step_up.session.as_str().to_owned(),
+            session: step_up.session.expose().to_owned(),
             iss: step_up.issuer.clone(),
             sub: step_up.subject.clone(),
             method: request.map(|request| request.method.clone()),
@@ -370,7 +370,7 @@ impl<'a> FlowCookies<'a> {
                 false => ReturnTo::fallback(self.application).as_str().to_owned(),
             },
             silent: flow.purpose.renewed().is_some(),
-            session: flow.purpose.renewed().map(|id| id.as_str().to_owned()),
+            session: flow.purpose.renewed().map(|id| id.expose().to_owned()),
             step_up: flow.purpose.step_up().map(SealedStepUp::of),
             restarts: flow.restarts,
             exp: flow.began.plus_seconds(LIFETIME_SECONDS.into()),

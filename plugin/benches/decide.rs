@@ -94,7 +94,7 @@ fn session(groups: usize) -> Proxy {
         "iss": "https://id.example.com",
         "sub": "248289761001",
         "aud": "wiki",
-        "sid": SessionId::from_random([7; 24]).as_str(),
+        "sid": SessionId::from_random([7; 24]).expose(),
         "iat": NOW,
         "exp": NOW.plus_seconds(900),
         "rnw": NOW.plus_seconds(600),

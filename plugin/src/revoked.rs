@@ -75,7 +75,7 @@ impl Revoked {
         now: NumericDate,
     ) -> bool {
         let claims = session.authentic.claims_at_issue();
-        if self.named.iter().any(|sid| sid == claims.sid.as_str()) {
+        if self.named.iter().any(|sid| sid == claims.sid.expose()) {
             return true;
         }
         let Some(path) = &self.file else { return false };

@@ -20,7 +20,7 @@ fn token(groups: usize) -> String {
         "iss": "https://id.example.com",
         "sub": "248289761001",
         "aud": "wiki",
-        "sid": SessionId::from_random([7; 24]).as_str(),
+        "sid": SessionId::from_random([7; 24]).expose(),
         "iat": NOW,
         "exp": NOW.plus_seconds(900),
         "rnw": NOW.plus_seconds(600),

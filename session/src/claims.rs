@@ -1,10 +1,12 @@
 //! The claims of a session.
 
 use alloc::boxed::Box;
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
+use gatepost_scan::sha256::{HASH_BYTES, Sha256};
 use gatepost_scan::{TextList, base64};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -117,7 +119,10 @@ impl fmt::Display for Audience {
 
 /// The key of a session in the outpost's store (`sid`, OpenID Connect Front-Channel Logout 1.0
 /// §3): at least 128 random bits, base64url.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+///
+/// By it an operator ends the session, so that it is no text by itself: a log has its
+/// [`log_id`](Self::log_id).
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct SessionId(Box<str>);
 
@@ -154,15 +159,26 @@ impl SessionId {
         self.0.bytes().all(|character| character == b'A')
     }
 
-    /// Returns the id as text.
-    pub fn as_str(&self) -> &str {
+    /// Returns the id itself, which belongs in no log.
+    pub fn expose(&self) -> &str {
         &self.0
+    }
+
+    /// Returns what stands for the session in a log: a short hash, which is the same in all lines of
+    /// the session, and useless to a reader.
+    pub fn log_id(&self) -> String {
+        let mut hash = Sha256::default();
+        hash.update(self.0.as_bytes());
+        let mut digest = [0; HASH_BYTES];
+        hash.finish_into(&mut digest);
+        let digits = digest.iter().take(6).map(|byte| format!("{byte:02x}"));
+        digits.collect()
     }
 }
 
-impl fmt::Display for SessionId {
+impl fmt::Debug for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.debug_tuple("SessionId").field(&self.log_id()).finish()
     }
 }
 
@@ -271,7 +287,7 @@ impl Claims {
             StandardText::Iss => Some(&self.iss),
             StandardText::Sub => Some(&self.sub),
             StandardText::Aud => Some(&self.aud),
-            StandardText::Sid => Some(self.sid.as_str()),
+            StandardText::Sid => Some(self.sid.expose()),
             StandardText::PreferredUsername => self.preferred_username.as_deref(),
             StandardText::Name => self.name.as_deref(),
             StandardText::Email => self.email.as_deref(),
@@ -394,12 +410,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_log_has_the_hash_of_a_session_id() {
+        let id = SessionId::from_random([7; 24]);
+        // That of the id's text, so that an operator can compute it.
+        assert_eq!(id.log_id(), "61f62db7651c");
+        assert_eq!(format!("{id:?}"), r#"SessionId("61f62db7651c")"#);
+    }
+
+    #[test]
     fn a_standard_text_is_the_claim_of_its_name() {
         let written = json!({
             "iss": "https://id.example.com",
             "sub": "1234",
             "aud": "wiki",
-            "sid": SessionId::from_random([7; 24]).as_str(),
+            "sid": SessionId::from_random([7; 24]).expose(),
             "iat": 1, "exp": 3, "rnw": 2,
             "preferred_username": "alice",
             "name": "Alice Liddell",

@@ -48,7 +48,7 @@ pub struct RevokedKey([u8; KEY_CHARS]);
 impl RevokedKey {
     /// Returns the key of one session.
     pub fn session(id: &SessionId) -> Self {
-        Self::hash(&[b"sid", id.as_str().as_bytes()])
+        Self::hash(&[b"sid", id.expose().as_bytes()])
     }
 
     /// Returns the key of all sessions of a subject of one provider.

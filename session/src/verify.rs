@@ -179,7 +179,7 @@ impl Verifier {
 
 impl VerifyingKey {
     fn vouch(&self, session: &SessionId, text: &str) -> String {
-        let parts = [VOUCHER, session.as_str().as_bytes(), b" ", text.as_bytes()];
+        let parts = [VOUCHER, session.expose().as_bytes(), b" ", text.as_bytes()];
         let code = self.mac.compute(&parts);
         base64::encode(
             code.first_chunk::<VOUCHER_BYTES>()

@@ -92,7 +92,7 @@ mod tests {
         let before = cache.generation();
         cache.insert(before, &session);
         assert!(cache.get(&session.id).is_some());
-        cache.invalidate([session.id.as_str()]);
+        cache.invalidate([session.id.expose()]);
         assert!(cache.get(&session.id).is_none());
         cache.insert(before, &session);
         assert!(cache.get(&session.id).is_none());

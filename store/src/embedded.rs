@@ -170,7 +170,7 @@ impl SessionStore for EmbeddedStore {
         if let Some(session) = self.0.sessions.cache.get(id) {
             return Ok(Some(session));
         }
-        let id = id.to_string();
+        let id = id.expose().to_owned();
         self.read(move |sessions, database| sessions.find(database, &id))
             .await
     }
@@ -181,7 +181,7 @@ impl SessionStore for EmbeddedStore {
         now: NumericDate,
         window_ends: NumericDate,
     ) -> Result<Option<Arc<SessionRecord>>, StoreUnavailable> {
-        let id = id.to_string();
+        let id = id.expose().to_owned();
         self.write(move |sessions, database| sessions.touch(database, &id, now, window_ends))
             .await
     }

@@ -44,7 +44,7 @@ impl EndedSession {
     /// accept any.
     pub(crate) fn revocation(&self, now: NumericDate) -> Option<Revocation> {
         (now < self.window_ends).then(|| Revocation::Session {
-            id: self.id.to_string(),
+            id: self.id.expose().to_owned(),
             until: self.window_ends,
         })
     }
@@ -105,7 +105,7 @@ impl EndRequest {
             SessionSelector::Id(id) => {
                 let unknown = self.unknown_until.filter(|_| ended.is_empty());
                 let session = unknown.map(|until| Revocation::Session {
-                    id: id.to_string(),
+                    id: id.expose().to_owned(),
                     until,
                 });
                 (self.requested_at, session)

@@ -138,7 +138,7 @@ impl RedisStore {
         add.arg(self.sessions_key())
             .arg("GT")
             .arg(at.as_seconds())
-            .arg(id.as_str());
+            .arg(id.expose());
         self.client.query(&add).await
     }
 
@@ -193,7 +193,7 @@ fn script(text: &str, key: &str) -> Cmd {
 impl SessionStore for RedisStore {
     async fn insert(&self, record: SessionRecord) -> Result<(), StoreUnavailable> {
         self.make_room(record.last_seen).await?;
-        let key = self.session_key(record.id.as_str());
+        let key = self.session_key(record.id.expose());
         let sealed = self.seal(&record)?;
         let mut insert = pipe();
         insert
@@ -219,7 +219,7 @@ impl SessionStore for RedisStore {
         for index_key in sealed::index_keys(&record) {
             let key = self.owner_key(&index_key);
             let mut add = cmd("SADD");
-            add.arg(&key).arg(record.id.as_str());
+            add.arg(&key).arg(record.id.expose());
             self.client.query::<()>(&add).await?;
             self.expire_not_before(&key, record.ends).await?;
         }
@@ -230,7 +230,7 @@ impl SessionStore for RedisStore {
     }
 
     async fn find(&self, id: &SessionId) -> Result<Option<Arc<SessionRecord>>, StoreUnavailable> {
-        self.read(id.as_str()).await
+        self.read(id.expose()).await
     }
 
     async fn touch(
@@ -239,19 +239,19 @@ impl SessionStore for RedisStore {
         now: NumericDate,
         window_ends: NumericDate,
     ) -> Result<Option<Arc<SessionRecord>>, StoreUnavailable> {
-        let mut touch = script(scripts::TOUCH, &self.session_key(id.as_str()));
+        let mut touch = script(scripts::TOUCH, &self.session_key(id.expose()));
         touch.arg(now.as_seconds()).arg(window_ends.as_seconds());
         let fields: Option<Option<Fields>> = self.client.query_if_readable(&touch).await?;
         let Some(fields) = fields.flatten() else {
             return Ok(None);
         };
         self.record_use(id, now).await?;
-        Ok(self.open(id.as_str(), fields))
+        Ok(self.open(id.expose(), fields))
     }
 
     async fn update(&self, record: SessionRecord) -> Result<bool, StoreUnavailable> {
         let update = async |record: &SessionRecord| {
-            let mut update = script(scripts::UPDATE, &self.session_key(record.id.as_str()));
+            let mut update = script(scripts::UPDATE, &self.session_key(record.id.expose()));
             update
                 .arg(self.seal(record)?)
                 .arg(record.last_validated.as_seconds());
@@ -259,7 +259,7 @@ impl SessionStore for RedisStore {
         };
         let mut outcome = update(&record).await?;
         if outcome == BOUND_MEANWHILE {
-            let Some(stored) = self.read(record.id.as_str()).await? else {
+            let Some(stored) = self.read(record.id.expose()).await? else {
                 return Ok(false);
             };
             outcome = update(&record.with_device_of(&stored)).await?;
@@ -276,11 +276,11 @@ impl SessionStore for RedisStore {
         device: &Device,
     ) -> Result<bool, StoreUnavailable> {
         for _ in 0..WRITE_ATTEMPTS {
-            let Some(fields) = self.read_fields(id.as_str()).await? else {
+            let Some(fields) = self.read_fields(id.expose()).await? else {
                 return Ok(false);
             };
             let read = fields.0.clone().unwrap_or_default();
-            let Some(record) = self.open(id.as_str(), fields) else {
+            let Some(record) = self.open(id.expose(), fields) else {
                 return Ok(false);
             };
             let Some(device) = device.clone().written_over(record.device.as_ref()) else {
@@ -290,7 +290,7 @@ impl SessionStore for RedisStore {
                 device: Some(device),
                 ..(*record).clone()
             };
-            let mut replace = script(scripts::REPLACE, &self.session_key(id.as_str()));
+            let mut replace = script(scripts::REPLACE, &self.session_key(id.expose()));
             replace.arg(read).arg(self.seal(&changed)?);
             if self.client.query(&replace).await? {
                 return Ok(true);
@@ -313,13 +313,13 @@ impl SessionStore for RedisStore {
 
     async fn lock_renewal(&self, lock: &RenewalLock) -> Result<bool, StoreUnavailable> {
         let lease = u64::try_from(RenewalLock::LEASE.as_millis()).unwrap_or(u64::MAX);
-        let mut acquire = script(scripts::LOCK, &self.key("renewing", lock.id.as_str()));
+        let mut acquire = script(scripts::LOCK, &self.key("renewing", lock.id.expose()));
         acquire.arg(&*lock.holder).arg(lease);
         self.client.query(&acquire).await
     }
 
     async fn unlock_renewal(&self, lock: &RenewalLock) -> Result<(), StoreUnavailable> {
-        let mut release = script(scripts::UNLOCK, &self.key("renewing", lock.id.as_str()));
+        let mut release = script(scripts::UNLOCK, &self.key("renewing", lock.id.expose()));
         release.arg(&*lock.holder);
         self.client.query(&release).await
     }

@@ -199,7 +199,7 @@ impl RevocationList {
     /// Returns whether a cookie with these claims is revoked.
     pub fn is_revoked(&self, claims: &Claims) -> bool {
         self.read(|entries| {
-            entries.sessions.contains_key(claims.sid.as_str())
+            entries.sessions.contains_key(claims.sid.expose())
                 || entries
                     .sessions_revoked_at(&claims.iss, &claims.sub)
                     .is_some_and(|at| claims.iat <= at)
@@ -214,7 +214,7 @@ impl RevocationList {
 
     /// Returns when the last cookie of a session expires, if the session is revoked by its id.
     pub fn session_revoked_until(&self, id: &SessionId) -> Option<NumericDate> {
-        self.read(|entries| entries.sessions.get(id.as_str()).copied())
+        self.read(|entries| entries.sessions.get(id.expose()).copied())
     }
 
     /// Returns whether an API key is revoked.

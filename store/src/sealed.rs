@@ -134,7 +134,7 @@ pub(crate) fn open(
 
 /// Binds a sealed session to its id, so that it cannot be used in place of another session.
 fn context(version: u8, id: &SessionId) -> String {
-    format!("session {version} {id}")
+    format!("session {version} {}", id.expose())
 }
 
 /// Returns the index keys by which a session is found besides its id. They are stored in the clear,

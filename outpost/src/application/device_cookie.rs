@@ -61,7 +61,7 @@ impl Application {
     /// session before does not keep the browser from renewing. A proxy hides it from applications,
     /// as it hides all cookies of Gatepost.
     pub fn device_cookie_name(&self, session: &SessionId) -> String {
-        let digest = Sha256::digest(format!("device cookie {session}").as_bytes());
+        let digest = Sha256::digest(format!("device cookie {}", session.expose()));
         let own = hex(digest.iter().take(8));
         format!("{}{own}", self.device_cookie_prefix())
     }

@@ -10,7 +10,6 @@ use serde_json::Value;
 use super::config_file::ConfigFile;
 use super::output::{complain, say};
 use crate::config::Config;
-use crate::telemetry::audit;
 use gatepost_base::Clock;
 
 pub(super) async fn inspect(cookie: &str, file: &ConfigFile) -> Option<()> {
@@ -57,8 +56,8 @@ pub(super) async fn inspect(cookie: &str, file: &ConfigFile) -> Option<()> {
                     say(&format!("window  in force for {left} s more"));
                     // Neither the store nor the list of ended sessions has been asked.
                     say("ended?  not looked at: `gatepost session list` shows those that go on");
-                    let id = current.claims().sid.as_str();
-                    say(&format!("log     session={}", audit::session_mark(id)));
+                    let log_id = current.claims().sid.log_id();
+                    say(&format!("log     session={log_id}"));
                 }
                 Err(error) => say(&format!("window  {error}")),
             }

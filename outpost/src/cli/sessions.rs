@@ -10,7 +10,6 @@ use crate::admin::{AdminRequest, AdminResponse, KeyRequest};
 use crate::application::ApplicationSettings;
 use crate::compat::Conventions;
 use crate::config::Config;
-use crate::telemetry::audit;
 
 /// Whose sessions to end.
 #[derive(Debug, clap::Args)]
@@ -44,7 +43,7 @@ pub(super) async fn list(file: &ConfigFile, limit: usize) -> Option<()> {
             time(session.created),
             time(session.last_seen),
             time(session.ends),
-            audit::session_mark(&session.id),
+            session.log_id,
             match &session.provider_session {
                 Some(sid) => format!(", session at the provider {sid}"),
                 None => String::new(),

@@ -66,7 +66,7 @@ impl Challenge {
     ) -> Option<Self> {
         let expires = now.plus_seconds(occasion.seconds());
         let content = serde_json::to_vec(&Content {
-            session: session.to_string(),
+            session: session.expose().to_owned(),
             expires,
         });
         let text = keys.seal_text(&context(application, occasion), &content.ok()?)?;

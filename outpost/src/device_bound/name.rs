@@ -21,7 +21,7 @@ impl SessionName {
     /// Makes a name for a session of the application with this name. `None` when the operating
     /// system has no randomness.
     pub fn make(keys: &SealingKeys, application: &str, session: &SessionId) -> Option<Self> {
-        let text = keys.seal_text(&context(application), session.as_str().as_bytes())?;
+        let text = keys.seal_text(&context(application), session.expose().as_bytes())?;
         Self::parse(&text)
     }
 

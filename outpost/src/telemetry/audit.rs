@@ -2,8 +2,8 @@
 //! `audit`, whatever the level of the log is.
 //!
 //! A line has the fields `event`, `application`, `issuer`, `subject`, `username` and `session`;
-//! the request's id and trace come from the span that it is written in. `session` is a short hash
-//! of the session's id: the same for all lines of one session, and useless to a reader of the log.
+//! the request's id and trace come from the span that it is written in. `session` is
+//! [`SessionId::log_id`]: the same for all lines of one session, and useless to a reader of the log.
 //! What a client or a provider wrote is a text, which the formats quote and escape, so that it cannot
 //! pass for another field or line.
 
@@ -11,10 +11,9 @@ use std::fmt::Display;
 
 use gatepost_policy::Scheme;
 use gatepost_session::{Claims, SessionId, TextList};
-use sha2::{Digest as _, Sha256};
 
 use super::metrics::{self, Success};
-use gatepost_base::{Identity, QuotedList, hex};
+use gatepost_base::{Identity, QuotedList};
 use gatepost_store::{ApiKeyId, ApiKeyRecord};
 
 /// The target of every line of the audit log.
@@ -218,7 +217,7 @@ fn of_session(
         issuer = identity.issuer,
         subject = identity.subject,
         username = identity.preferred_username.as_deref().unwrap_or_default(),
-        session = mark(session),
+        session = session.log_id(),
         reason = reason.map(tracing::field::display),
         "{message}",
     );
@@ -241,7 +240,7 @@ fn of_user(
         issuer = claims.iss,
         subject = claims.sub,
         username = claims.preferred_username.as_deref().unwrap_or_default(),
-        session = mark(&claims.sid),
+        session = claims.sid.log_id(),
         rule,
         groups = shown.as_deref().map(|own| tracing::field::display(QuotedList(own))),
         further_groups = (further > 0).then_some(further),
@@ -272,15 +271,4 @@ fn word(scheme: Scheme) -> &'static str {
         Scheme::Dpop => "dpop",
         Scheme::ApiKey => "api_key",
     }
-}
-
-fn mark(session: &SessionId) -> String {
-    session_mark(session.as_str())
-}
-
-/// Returns the hash that stands for the session with this id in the log, where its id would be the key
-/// to the store.
-pub(crate) fn session_mark(id: &str) -> String {
-    let digest = Sha256::digest(id.as_bytes());
-    hex(digest.iter().take(6))
 }

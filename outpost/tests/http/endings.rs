@@ -133,7 +133,7 @@ async fn a_repeated_revocation_by_an_operator_repairs_what_was_half_done() {
     forget_all(&world).await;
     let ring = KeyRing::from_entries([KEY_A]).expect("a ring");
     let keys = SealingKeys::new(&ring, Purpose::Operator);
-    let id = cookie.sid.to_string();
+    let id = cookie.sid.expose().to_owned();
     let question = admin::seal_request(&keys, now(), &AdminRequest::RevokeSession { id });
     let question = question.expect("sealed");
     let answer = admin::answer(&world.outpost, &question);
@@ -265,7 +265,7 @@ async fn a_session_whose_ending_was_half_done_is_over_when_its_revocation_is_for
         let cookie = claims_of(&browser);
         let until = cookie.exp;
         let revocation = if case == "session" {
-            let id = cookie.sid.to_string();
+            let id = cookie.sid.expose().to_owned();
             Revocation::Session { id, until }
         } else {
             Revocation::All { at: now(), until }
@@ -317,7 +317,7 @@ async fn a_request_that_cannot_be_made_up_for_stops_nothing_else() {
     failed.expect_err("the store keeps all");
     world.outpost.start();
     let of_another = Revocation::Session {
-        id: SessionId::from_random([7; 24]).to_string(),
+        id: SessionId::from_random([7; 24]).expose().to_owned(),
         until: now().plus_seconds(900),
     };
     let told = world

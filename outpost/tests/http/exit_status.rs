@@ -98,7 +98,7 @@ fn code(arguments: &[&str]) -> i32 {
 fn cookie() -> String {
     let claims = json!({
         "iss": "https://id.example.com", "sub": "alice-id", "aud": "app",
-        "sid": SessionId::from_random([7; 24]).as_str(), "iat": 1_700_000_000, "exp": 1_700_000_900, "rnw": 1_700_000_600,
+        "sid": SessionId::from_random([7; 24]).expose(), "iat": 1_700_000_000, "exp": 1_700_000_900, "rnw": 1_700_000_600,
     });
     let claims = serde_json::from_value(claims).expect("claims");
     let ring = KeyRing::parse(KEY_A).expect("a ring");

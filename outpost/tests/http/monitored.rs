@@ -3,8 +3,11 @@
 use std::fs;
 
 use axum::http::header;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gatepost_session::cookie::CookieName;
 use reqwest::StatusCode;
+use serde_json::Value;
 
 use crate::program::{Folder, Running, client, write_config};
 use crate::provider::Provider;
@@ -27,14 +30,6 @@ async fn decisions_and_sign_ins_are_counted_and_audited_without_secrets() {
         (begun, back)
     };
     let (begun, back) = start().await;
-    let cookies = |response: &reqwest::Response| {
-        let lines = response.headers().get_all(header::SET_COOKIE).iter();
-        let pairs: Vec<String> = lines
-            .filter_map(|line| line.to_str().ok()?.split(';').next().map(str::to_owned))
-            .filter(|pair| !pair.ends_with('='))
-            .collect();
-        pairs.join("; ")
-    };
     let finished = client
         .get(format!(
             "{base}/callback?{}",
@@ -151,7 +146,7 @@ async fn decisions_and_sign_ins_are_counted_and_audited_without_secrets() {
     let denied = audited("denied");
     assert_eq!(denied["session"], signed_in["session"]);
     assert_eq!(denied["groups"], "`staff`, `admins`");
-    assert_eq!(signed_in["groups"], serde_json::Value::Null);
+    assert_eq!(signed_in["groups"], Value::Null);
     assert_ne!(denied["span"]["id"], "a b\"", "not an id");
     assert_eq!(audited("step_up")["session"], signed_in["session"]);
     assert_eq!(audited("sign_out")["session"], signed_in["session"]);
@@ -245,4 +240,76 @@ async fn a_store_that_is_away_takes_no_pod_out_of_service() {
         let (answered, body) = running.operations(path).await;
         assert_eq!(answered.as_u16(), status, "{path}: {body}");
     }
+}
+
+/// The id names a session where an operator ends it, so that it does not belong where others read.
+#[tokio::test]
+async fn every_line_names_a_session_by_the_hash_of_the_audit_log() {
+    let folder = Folder::new("log-ids");
+    let provider = Provider::start().await;
+    let applications = "
+applications:
+  - name: app
+    externalUrl: 'https://app.example.com'
+    rules: [{name: vault, paths: ['/vault/*'], require: {acr: [gold]}}]
+";
+    let running = Running::start(&write_config(&folder, &provider, applications));
+    running.ready().await;
+    let weak = session_of(&running, &provider, "/", "").await;
+    provider.script().claims = Box::new(|claims| claims["acr"] = "gold".into());
+    let strong = session_of(&running, &provider, "/vault/x", &weak).await;
+
+    let again = "a signed-in user has authenticated again";
+    let again = running.lines.await_line(|line| line["message"] == again);
+    let marks = running.lines.each(|line| {
+        let is_audited = line["target"] == "audit" && line["event"] == "sign_in";
+        is_audited.then(|| line["session"].clone())
+    });
+    assert_eq!(marks, [again["before"].clone(), again["session"].clone()]);
+    let said = running.lines.all();
+    for cookie in [weak, strong] {
+        let claims = cookie.split('.').nth(1).expect("a payload");
+        let claims = URL_SAFE_NO_PAD.decode(claims).expect("base64");
+        let claims: Value = serde_json::from_slice(&claims).expect("JSON");
+        let id = claims["sid"].as_str().expect("an id");
+        assert!(!said.contains(id), "{id}\n{said}");
+    }
+}
+
+/// Signs a browser with this cookie in where it wants to go to, and returns its session's cookie.
+async fn session_of(running: &Running, provider: &Provider, path: &str, cookie: &str) -> String {
+    let get = async |path: &str, cookie: &str| {
+        let url = format!("http://{}/akprox/{path}", running.http);
+        let request = client().build().expect("a client").get(url);
+        let request = request.header("Host", "app.example.com");
+        let answer = request.header("Cookie", cookie).send().await;
+        let answer = answer.expect("an answer");
+        assert_eq!(
+            answer.status(),
+            StatusCode::FOUND,
+            "{}",
+            running.lines.all()
+        );
+        answer
+    };
+    let begun = get(&format!("start?rd={path}"), cookie).await;
+    let location = begun.headers()["location"].to_str().expect("text");
+    let back = provider.authorize(location);
+    let callback = format!("callback?{}", back.query().expect("a query"));
+    let both = format!("{cookie}; {}", cookies(&begun));
+    let finished = cookies(&get(&callback, &both).await);
+    let name = CookieName::default_for(true, false);
+    let mut pairs = finished.split("; ");
+    let session = pairs.find(|pair| pair.starts_with(&format!("{}=", name.as_str())));
+    session.expect("a session").to_owned()
+}
+
+/// Returns the cookies that an answer sets, as a browser sends them.
+fn cookies(answer: &reqwest::Response) -> String {
+    let lines = answer.headers().get_all(header::SET_COOKIE).iter();
+    let pairs: Vec<&str> = lines
+        .filter_map(|line| line.to_str().ok()?.split(';').next())
+        .filter(|pair| !pair.ends_with('='))
+        .collect();
+    pairs.join("; ")
 }

@@ -59,6 +59,12 @@ impl Lines {
         }
     }
 
+    /// Returns what `of` makes of each line so far.
+    pub(crate) fn each<T>(&self, of: impl Fn(&Value) -> Option<T>) -> Vec<T> {
+        let lines = self.0.lock().expect("no panic");
+        lines.iter().filter_map(of).collect()
+    }
+
     pub(crate) fn all(&self) -> String {
         let lines = self.0.lock().expect("no panic");
         let lines: Vec<String> = lines.iter().map(Value::to_string).collect();

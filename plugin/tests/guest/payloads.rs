@@ -53,8 +53,9 @@ fn claims() -> impl Strategy<Value = Vec<u8>> {
             let text = |text: &str| json!(text).to_string();
             let id = SessionId::from_random([7; 24]);
             let mut payload = format!(
-                r#"{{"iss":"https://id.example.com","sub":{},"aud":"wiki","sid":"{id}","iat":{NOW},"exp":{},"rnw":{},"preferred_username":{},"groups":{}}}"#,
+                r#"{{"iss":"https://id.example.com","sub":{},"aud":"wiki","sid":"{}","iat":{NOW},"exp":{},"rnw":{},"preferred_username":{},"groups":{}}}"#,
                 text(&subject),
+                id.expose(),
                 NOW + 900,
                 NOW + 600,
                 text(&user),

@@ -41,7 +41,7 @@ impl Sessions {
         match (&request.selector, sealed::index_key_of(&request.selector)) {
             (SessionSelector::Id(id), _) => {
                 let write = database.begin_write()?;
-                self.end_in(write, request, vec![id.to_string()])
+                self.end_in(write, request, vec![id.expose().to_owned()])
             }
             (_, Some(index_key)) => {
                 let write = database.begin_write()?;

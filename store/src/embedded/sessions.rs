@@ -37,13 +37,13 @@ impl Sessions {
             let mut owners = write.open_multimap_table(OWNERS)?;
             for record in records {
                 let row = self.row_of(record)?;
-                sessions.insert(record.id.as_str(), row.as_slice())?;
+                sessions.insert(record.id.expose(), row.as_slice())?;
                 for key in sealed::index_keys(record) {
-                    owners.insert(key.as_str(), record.id.as_str())?;
+                    owners.insert(key.as_str(), record.id.expose())?;
                 }
             }
         }
-        let ids: Vec<&str> = records.iter().map(|record| record.id.as_str()).collect();
+        let ids: Vec<&str> = records.iter().map(|record| record.id.expose()).collect();
         self.commit(write, &ids)
     }
 
@@ -86,7 +86,7 @@ impl Sessions {
         record: &SessionRecord,
     ) -> Result<bool, BoxError> {
         let keys = self.keys.load();
-        self.change(database, record.id.as_str(), |row| {
+        self.change(database, record.id.expose(), |row| {
             let stored = sealed::open(&record.id, row.sealed, row.times, &keys);
             let sealed = match stored {
                 Some(stored) if stored.last_validated > record.last_validated => {
@@ -117,7 +117,7 @@ impl Sessions {
         device: &Device,
     ) -> Result<bool, BoxError> {
         let keys = self.keys.load();
-        self.change(database, id.as_str(), |row| {
+        self.change(database, id.expose(), |row| {
             let Some(mut record) = sealed::open(id, row.sealed, row.times, &keys) else {
                 return Ok(None);
             };

@@ -28,7 +28,10 @@ impl RedisStore {
     ) -> Result<EndOutcome, StoreUnavailable> {
         let revocations = |ended: &[EndedSession]| request.revocations(ended);
         match (&request.selector, sealed::index_key_of(&request.selector)) {
-            (SessionSelector::Id(id), _) => self.end_all(vec![id.to_string()], revocations).await,
+            (SessionSelector::Id(id), _) => {
+                self.end_all(vec![id.expose().to_owned()], revocations)
+                    .await
+            }
             (_, Some(index_key)) => self.end_indexed(&index_key, request).await,
             (_, None) => self.end_in_batches(request).await,
         }
@@ -129,7 +132,7 @@ impl RedisStore {
                 outcome.revocations.extend(revocations);
             }
             let renewed = self.remove_all(&remaining, &ended).await?;
-            ended.retain(|ended| !renewed.iter().any(|id| id == ended.id.as_str()));
+            ended.retain(|ended| !renewed.iter().any(|id| id == ended.id.expose()));
             outcome.ended.extend(ended);
             remaining = renewed;
             if remaining.is_empty() {
@@ -147,7 +150,7 @@ impl RedisStore {
     ) -> Result<Vec<String>, StoreUnavailable> {
         let revoked: HashMap<&str, &EndedSession> = revoked
             .iter()
-            .map(|ended| (ended.id.as_str(), ended))
+            .map(|ended| (ended.id.expose(), ended))
             .collect();
         let mut renewed = Vec::new();
         for batch in ids.chunks(REMOVED_AT_A_TIME) {

@@ -19,7 +19,7 @@ fn claims(sid: u8, sub: &str, iat: u64) -> Claims {
 
 fn session(sid: u8, until: u64) -> Revocation {
     Revocation::Session {
-        id: SessionId::from_random([sid; 24]).to_string(),
+        id: SessionId::from_random([sid; 24]).expose().to_owned(),
         until: at(until),
     }
 }

@@ -113,7 +113,7 @@ fn end_request(selector: SessionSelector) -> EndRequest {
 
 fn revoked(number: u8, until: u64) -> Revocation {
     Revocation::Session {
-        id: id(number).to_string(),
+        id: id(number).expose().to_owned(),
         until: at(until),
     }
 }

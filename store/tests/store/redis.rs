@@ -110,7 +110,7 @@ async fn a_session_that_an_ending_has_not_found_is_in_the_list_of_all() {
     let store = open(&server, 0);
     insert_all(&store, [record(1, "alice", 60)]).await;
     // As if the ending had come before the session, and the session after it.
-    let key = format!("gatepost:session:{}", id(1));
+    let key = format!("gatepost:session:{}", id(1).expose());
     server.run(&command(&format!("RENAME {key} aside")));
     store
         .end(&end_request(subject("alice")))
@@ -189,7 +189,7 @@ async fn what_cannot_be_read_stops_nothing_else() {
             let record = record(number, "alice", last_seen);
             store.insert(record).await.expect("inserted");
         }
-        let key = format!("gatepost:session:{}", id(1));
+        let key = format!("gatepost:session:{}", id(1).expose());
         server.run(&command(&damage.replace("KEY", &key)));
         let entry = r#"ZADD gatepost:revoked 9999999999 {"what":"of_a_later_version"}"#;
         server.run(&command(entry));

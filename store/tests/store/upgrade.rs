@@ -116,7 +116,7 @@ fn write_version_1(path: &std::path::Path, format: u64) {
     }
     // No index keys, and version 1.
     row.extend([0, 1]);
-    let context = format!("session 1 {}", id(1));
+    let context = format!("session 1 {}", id(1).expose());
     row.extend(keys.seal(&context, VERSION_1.as_bytes()).expect("sealed"));
     let database = redb::Database::create(path).expect("a file");
     let write = database.begin_write().expect("begun");
@@ -124,7 +124,7 @@ fn write_version_1(path: &std::path::Path, format: u64) {
         let table = redb::TableDefinition::<&str, &[u8]>::new("sessions");
         let mut sessions = write.open_table(table).expect("a table");
         sessions
-            .insert(id(1).as_str(), row.as_slice())
+            .insert(id(1).expose(), row.as_slice())
             .expect("inserted");
         let table = redb::TableDefinition::<&str, u64>::new("meta");
         let mut meta = write.open_table(table).expect("a table");

@@ -108,7 +108,7 @@ fn session_cookie(groups: usize, user: &str) -> Result<String> {
         "iss": "https://id.example.com",
         "sub": "248289761001",
         "aud": "wiki",
-        "sid": SessionId::from_random([7; 24]).as_str(),
+        "sid": SessionId::from_random([7; 24]).expose(),
         "iat": NOW,
         "exp": NOW + 900,
         "rnw": NOW + 600,

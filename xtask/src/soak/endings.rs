@@ -71,6 +71,7 @@ pub(super) fn end_by_half(
             continue;
         };
         let id = claims(&cookie)?.sid;
+        let id = id.expose();
         redis.ask(&format!("DEL gatepost:session:{id}"))?;
         *state = match ask(&client, stack, "/akprox/sign_out", &cookie) {
             Ok(reply) if reply.status.is_success() || reply.status.is_redirection() => {
@@ -135,6 +136,7 @@ pub(super) fn lock_as_the_dead(
 ) -> Result<()> {
     let cookie = due(stack, user)?;
     let id = claims(&cookie)?.sid;
+    let id = id.expose();
     let locked = redis.ask(&format!("SET gatepost:renewing:{id} dead EX 60"))?;
     ensure!(locked.contains("OK"), "{locked}");
     send_concurrently(figures, "a dead replica's lock", || {

@@ -135,7 +135,7 @@ fn make(issuer: &str, name: &str, now: u64, times: Times) -> Result<Claims> {
     getrandom::fill(&mut random)?;
     Ok(serde_json::from_value(json!({
         "iss": issuer, "sub": format!("subject-of-{name}"), "aud": APPLICATION,
-        "sid": SessionId::from_random(random).as_str(),
+        "sid": SessionId::from_random(random).expose(),
         "iat": now, "exp": now + times.window, "rnw": now + times.renew_after,
         "preferred_username": name, "groups": ["staff"],
     }))?)

@@ -357,7 +357,7 @@ async fn store_id(world: &World) -> String {
     let [record] = all.as_slice() else {
         panic!("{all:?}");
     };
-    record.id.to_string()
+    record.id.expose().to_owned()
 }
 
 /// What is in headers gets into logs: nothing there is what the store, the cookie or an operator

@@ -68,7 +68,7 @@ fn a_session_that_is_over_does_not_hide_another_after_it() {
         ..claims()
     };
     let (ended, revoked, good) = (named(1, 0), named(2, 900), named(3, 900));
-    let settings = json!({"revoked": revoked.sid.as_str()});
+    let settings = json!({"revoked": revoked.sid.expose()});
     let token = |claims| cookie(claims).replace("__Host-gatepost=", "");
     let parts = |claims| {
         let token = token(claims);

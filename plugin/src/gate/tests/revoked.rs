@@ -63,7 +63,7 @@ fn a_revoked_session_is_refused_within_seconds() {
         "an entry that has gone counts no more"
     );
 
-    let named = json!({"revoked": claims().sid.as_str()});
+    let named = json!({"revoked": claims().sid.expose()});
     let host = Double::at(NOW)
         .by_script()
         .with("Cookie", &cookie(&claims()));

@@ -158,7 +158,7 @@ impl Callback<'_> {
         if keeps {
             tracing::info!(
                 application = %application.audience(),
-                session = live.id.as_str(),
+                session = live.id.log_id(),
                 "a sign-in that began before the browser's session brought a weaker one: the session \
                  goes on"
             );
@@ -205,8 +205,8 @@ impl Callback<'_> {
         if let Some(step_up) = step_up {
             tracing::info!(
                 application = %application.audience(),
-                session = id.as_str(),
-                before = step_up.session.as_str(),
+                session = id.log_id(),
+                before = step_up.session.log_id(),
                 "a signed-in user has authenticated again"
             );
         }

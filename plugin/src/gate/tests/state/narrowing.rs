@@ -42,7 +42,7 @@ fn a_router_narrows_and_the_log_says_so() {
     let mut closed = started(&all, &json!({"public": []}));
     let (flow, _) = closed.send(0, Double::at(NOW).to("GET", "/healthz"));
     assert_eq!(flow, Flow::Responded);
-    let named = json!({"revoked": claims().sid.as_str(), "clockSkew": "5s"});
+    let named = json!({"revoked": claims().sid.expose(), "clockSkew": "5s"});
     assert_eq!(started(&all, &named).status(0, &cookie(&claims())), 401);
 }
 
