@@ -158,3 +158,13 @@ pub struct Route {
     /// Where the proxy reaches the upstream.
     pub upstream: Url,
 }
+
+impl Route {
+    /// Returns whether a URL is a scheme, a host and a port, as that of an upstream has to be: nginx glues
+    /// the path of a request to a path in it (`/base` and `/x` become `/basex`), of which nobody was asked,
+    /// and Traefik leaves the path out.
+    pub(crate) fn is_upstream(url: &Url) -> bool {
+        let has_user = !url.username().is_empty() || url.password().is_some();
+        !has_user && url.path() == "/" && url.query().is_none() && url.fragment().is_none()
+    }
+}

@@ -5,6 +5,7 @@ use url::Url;
 
 use super::config_file::ConfigFile;
 use super::output::{complain, say};
+use crate::application::{ApplicationSettings, Route};
 use crate::config::Config;
 use crate::export::{
     PluginKeys, PluginSettings, TraefikSettings, compose, kubernetes, names, nginx, traefik,
@@ -105,6 +106,11 @@ enum ExportError {
          them another name"
     )]
     SharedName(String, String, String),
+    #[error(
+        "the upstream of `{0}` has a path, a query or a user name, which nginx glues to the request's path \
+         and Traefik leaves out: write scheme, host and port alone, in authentik as the internal host"
+    )]
+    MoreThanAnUpstream(String),
     #[error("cannot be written as YAML: {0}")]
     Yaml(#[from] serde_saphyr::SerializeError),
     #[error("`listen.http` is no address of a URL: {0}")]
@@ -135,6 +141,17 @@ fn render(
             shared.second,
             shared.name,
         ));
+    }
+    // Reading a file reports these too.
+    let glued = |application: &&ApplicationSettings| {
+        let mut routes = application.routes.iter();
+        routes.any(|route| !Route::is_upstream(&route.upstream))
+    };
+    if let Some(application) = config.applications.iter().find(glued)
+        && form != Form::Keys
+    {
+        let name = application.audience.to_string();
+        return Err(ExportError::MoreThanAnUpstream(name));
     }
     let dynamic = || {
         traefik::dynamic_configuration(
@@ -264,6 +281,23 @@ applications:
             "{text}"
         );
         text
+    }
+
+    /// authentik's internal host may have a path, which the reading of a file refuses.
+    #[test]
+    fn no_form_prints_an_upstream_with_a_path() {
+        let mut config = Config::parse(CONFIG, []).expect("right");
+        let route = config
+            .applications
+            .first_mut()
+            .expect("one")
+            .routes
+            .first_mut();
+        route.expect("one").upstream = Url::parse("http://wiki.apps.svc:8080/base").expect("a URL");
+        for form in [Form::Traefik, Form::Compose, Form::Kubernetes, Form::Nginx] {
+            let refused = render(form, None, &config).expect_err("a path").to_string();
+            assert!(refused.contains("`wiki` has a path"), "{form:?}: {refused}");
+        }
     }
 
     #[test]

@@ -82,10 +82,7 @@ fn of_application(application: &ApplicationSettings) -> Vec<Server> {
         prefix: application.prefix.to_string(),
         elsewhere: domain.then(|| external.origin().to_owned()),
         // With a path, even `/`, nginx would pass on its own reading of the request's path.
-        upstream: upstream.map(|url| match url.path() {
-            "/" => url.as_str().trim_end_matches('/').to_owned(),
-            _ => url.to_string(),
-        }),
+        upstream: upstream.map(|url| url.as_str().trim_end_matches('/').to_owned()),
         headers: headers(application),
         removed: application.headers.removed_by_name().collect(),
         authorization: application.takes_authorization_over(),

@@ -7,6 +7,7 @@ use gatepost_policy::config::{self, Fields};
 use gatepost_session::Audience;
 use gatepost_session::cookie::CookieName;
 use serde_json::Value;
+use url::Url;
 
 use super::assertion;
 use super::files::Files;
@@ -195,8 +196,7 @@ fn routes(
     cookie_domain: Option<&CookieDomain>,
     external: Option<&ExternalUrl>,
 ) -> Vec<Route> {
-    const ACCEPTED: &str = "expected an http or https URL, like `http://wiki:8080`";
-    let upstream = fields.parsed("upstream", |text| http_url(text).ok_or(ACCEPTED));
+    let upstream = fields.parsed("upstream", upstream_url);
     let mut routes: Vec<Route> = upstream
         .zip(external)
         .map(|(upstream, external)| Route {
@@ -207,7 +207,7 @@ fn routes(
         .collect();
     for (host, text) in fields.texts("upstreams") {
         let valid = HostPort::parse(&host).is_some_and(|authority| authority.port().is_none());
-        match (http_url(&text), cookie_domain) {
+        match (upstream_url(&text), cookie_domain) {
             (_, None) => fields.problem("upstreams", "is for `mode: domain`: write `upstream`"),
             (_, Some(domain)) if !valid || !domain.contains(&host) => {
                 fields.problem(
@@ -215,11 +215,24 @@ fn routes(
                     format!("`{host}` is no host under cookieDomain"),
                 );
             }
-            (None, _) => fields.problem("upstreams", format!("`{host}`: {ACCEPTED}")),
-            (Some(upstream), Some(_)) => routes.push(Route { host, upstream }),
+            (Err(accepted), _) => fields.problem("upstreams", format!("`{host}`: {accepted}")),
+            (Ok(upstream), Some(_)) => routes.push(Route { host, upstream }),
         }
     }
     routes
+}
+
+/// Parses the address of an upstream.
+fn upstream_url(text: &str) -> Result<Url, &'static str> {
+    let url = http_url(text).ok_or("expected an http or https URL, like `http://wiki:8080`")?;
+    if Route::is_upstream(&url) {
+        Ok(url)
+    } else {
+        Err(
+            "has a path, a query or a user name, which nginx glues to the request's path and Traefik \
+             leaves out: write scheme, host and port, like `http://wiki:8080`",
+        )
+    }
 }
 
 /// Reads `ports`.
@@ -289,6 +302,36 @@ fn cookie_domain(
 #[cfg(test)]
 mod tests {
     use crate::fixture::problems;
+
+    /// nginx asks an application at `/basex` for `GET /x` and `http://wiki/base`.
+    #[test]
+    fn an_upstream_has_no_path() {
+        for (url, well) in [
+            ("http://wiki", true),
+            ("http://wiki:8080/", true),
+            ("https://[::1]:8443", true),
+            ("http://wiki/base", false),
+            ("http://wiki/base/", false),
+            ("http://wiki//", false),
+            ("http://wiki?a=b", false),
+            ("http://wiki#a", false),
+            ("http://alice@wiki", false),
+        ] {
+            for lines in [
+                problems(&format!(
+                    "  - {{name: wiki, externalUrl: 'https://x.example.com', upstream: '{url}'}}\n"
+                )),
+                problems(&format!(
+                    "  - {{name: all, externalUrl: 'https://auth.example.com', mode: domain, \
+                     cookieDomain: example.com, upstreams: {{x.example.com: '{url}'}}}}\n"
+                )),
+            ] {
+                assert_eq!(lines.is_empty(), well, "{url}: {lines:?}");
+                let told = lines.iter().all(|line| line.contains("`http://wiki:8080`"));
+                assert!(told, "{url}: {lines:?}");
+            }
+        }
+    }
 
     /// Row 61: a route to the prefix must not lead to where proxies ask.
     #[test]

@@ -249,7 +249,7 @@ pub(super) const APPLICATIONS: &[Key] = &[
         "applications[].upstream",
         Kind::Url,
         "",
-        "Where the proxy finds it, for what `traefik` and `gatepost export` say.",
+        "Where the proxy finds it, for what `traefik` and `gatepost export` say: scheme, host and port.",
     ),
     key(
         "applications[].upstreams{}",
