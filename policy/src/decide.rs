@@ -303,27 +303,36 @@ impl Policy {
         !is_needed && asked.denied.is_none() && self.is_open(request, &asked)
     }
 
-    /// Returns what this request needs by these rules as the text of a header, for another decider:
-    /// see [`Demand`]. Without a list of rules that is the rule for users alone, and the other's
-    /// public paths stay public. `None` where nothing is needed.
-    pub fn demand(&self, request: &impl Request) -> Option<String> {
+    /// Returns what this request needs by these rules as the text of a header, for another decider, who
+    /// may see another path, host or address: see [`Demand`]. `beside` is a further rule for users, in the
+    /// same form. `None` where nothing is needed.
+    ///
+    /// Where the other has public paths of its own, without a list of rules here, these stay public.
+    pub fn demand(
+        &self,
+        request: &impl Request,
+        has_own_paths: bool,
+        beside: Option<&str>,
+    ) -> Option<String> {
         let asked = self.ask(request, &request.method());
         if asked.denied.is_some() {
             return Some(String::from(Demand::DENY));
         }
         let mut text = String::new();
-        if !self.rules.is_empty() && !self.is_open(request, &asked) {
-            text.push_str(Demand::SESSION);
-        }
-        let rules = asked
-            .requires()
-            .filter_map(|(_, require)| require.to_text());
-        for rule in rules {
+        let mut add = |part: &str| {
             if !text.is_empty() {
                 text.push_str(Demand::AND);
             }
-            text.push_str(&rule);
+            text.push_str(part);
+        };
+        let says_all = !has_own_paths || !self.rules.is_empty();
+        if says_all && !self.is_open(request, &asked) {
+            add(Demand::SESSION);
         }
+        for (_, require) in asked.requires() {
+            require.to_text().as_deref().into_iter().for_each(&mut add);
+        }
+        beside.into_iter().for_each(add);
         (!text.is_empty()).then_some(text)
     }
 

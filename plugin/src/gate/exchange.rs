@@ -163,14 +163,13 @@ impl<H: Host> Exchange<'_, H> {
     fn hand_over(&self, verdict: &str) -> Flow {
         self.host.set_header(VERDICT_HEADER, verdict.as_bytes());
         let config = self.config;
-        // Beside the outpost's folder, the router's own: the other is the outpost's.
-        let demand = match &config.narrowing {
-            Some(narrowing) => narrowing.rule_text.clone(),
-            None if config.policy.rules.is_empty() => config.rule_text.clone(),
-            None => config.policy.demand(&View(self.host, &config.proxies)),
-        };
+        let narrowing = config.narrowing.as_ref();
+        let beside = narrowing.and_then(|own| own.rule_text.as_deref());
+        let request = View(self.host, &config.proxies);
+        let demand = config.policy.demand(&request, narrowing.is_none(), beside);
         if let Some(demand) = demand {
-            // The outpost's own rules may admit more users.
+            // The outpost's own rules may admit more users, and so may the same ones: a middleware behind
+            // this one may have changed the path or the host.
             self.host.set_header(RULE_HEADER, demand.as_bytes());
         }
         Flow::Continue

@@ -282,7 +282,7 @@ fn a_demand_is_as_strict_as_the_rules_it_is_made_of() {
             None => Err(Unauthenticated::NoCookie),
         };
         let own = strict.decide(&request, session());
-        let demand = strict.demand(&request);
+        let demand = strict.demand(&request, true, None);
         let demand = demand.map(|text| Demand::from_text(&text).expect("a demand"));
         let other = open.decide_with(&request, session(), demand.as_ref());
         if !strict.needs_no_session(&request, None) {

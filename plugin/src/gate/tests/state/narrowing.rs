@@ -192,16 +192,16 @@ fn routers_behind_the_plugin_get_the_words_of_the_folder_and_the_routers_own_rul
     assert_eq!(host.header("X-Gatepost-Verdict").as_deref(), Some("word"));
     let (_, host) = folder.send(0, Double::at(NOW));
     assert_eq!(
-        host.header("X-Gatepost-Require"),
-        None,
-        "the outpost has it"
+        host.header("X-Gatepost-Require").as_deref(),
+        Some("session&and&any=group:staff"),
+        "the outpost may see another path"
     );
     let more = json!({"fallback": "route", "require": {"groups": "admins"}});
     let mut folder = started(&application, &more);
     let (_, host) = folder.send(0, Double::at(NOW));
     assert_eq!(
         host.header("X-Gatepost-Require").as_deref(),
-        Some("any=group:admins")
+        Some("session&and&any=group:staff&and&any=group:admins")
     );
 }
 
