@@ -163,7 +163,7 @@ fn a_path_that_changes_behind_the_plugin_opens_nothing() -> Result<()> {
         &["gatepost"],
         &json!({ "stateDir": "/gatepost", "keysFile": null, "plainHttp": null, "require": null }),
     );
-    changes["http"]["middlewares"]["strip"] = json!({ "stripPrefix": { "prefixes": ["/own"] } });
+    changes["http"]["middlewares"]["strip"] = json!({ "stripPrefix": { "prefixes": ["/own/"] } });
     changes["http"]["routers"] = json!({ "wiki": { "middlewares": ["gatepost", "strip"] } });
     let mounts = [format!("{}:/gatepost:ro", state.display())];
     let _traefik = Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?
@@ -191,6 +191,13 @@ fn a_path_that_changes_behind_the_plugin_opens_nothing() -> Result<()> {
     ] {
         let answered = client.fetch(Method::GET, &site.url("wiki", path)?).send()?;
         assert_eq!(answered.status(), status, "{who}: {path}");
+    }
+    // Without the `/` at its end, the prefix would be cut from this as well.
+    for (path, expected) in [("/own/x", "/x"), ("/ownboss/x", "/ownboss/x")] {
+        let answered = bob.fetch(Method::GET, &site.url("wiki", path)?).send()?;
+        assert_eq!(answered.status(), StatusCode::OK, "{path}");
+        let seen = site.wiki();
+        assert_eq!(seen.last().map(|seen| &*seen.uri), Some(expected), "{path}");
     }
     Ok(())
 }
