@@ -294,8 +294,8 @@ core.register_action("gatepost-cookies", { "http-res" }, function(txn)
     end
 end, 0)
 
--- Refuses a request with trailers before they go on: some apps take them for headers, or for a request of
--- its own, and neither HAProxy's rules nor the outpost have seen them.
+-- Refuses a request with trailers before they go on: some apps take them for headers, or for another
+-- request, and neither HAProxy's rules nor the outpost have seen them.
 local trailers = { id = "gatepost-trailers", flags = filter.FLT_CFG_FL_HTX }
 trailers.__index = trailers
 

@@ -279,10 +279,10 @@ fuzz_target!(|data: &[u8]| {
             }
             "logout" => {
                 let token = sign(HEADER, &rest);
-                if let Ok(token) = UnverifiedLogoutToken::parse(&token) {
-                    if let Ok(logout) = provider.verify_logout_token(&token).await {
-                        assert!(logout.subject.is_none_or(|subject| !subject.is_empty()));
-                    }
+                if let Ok(token) = UnverifiedLogoutToken::parse(&token)
+                    && let Ok(logout) = provider.verify_logout_token(&token).await
+                {
+                    assert!(logout.subject.is_none_or(|subject| !subject.is_empty()));
                 }
             }
             _ => {}

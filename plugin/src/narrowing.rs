@@ -29,18 +29,20 @@ const OF_THE_FOLDER: &[&str] = &["keysFile", "keysEnv", "keys", "revokedFile"];
 pub struct Narrowing {
     /// What its own rule demands, which must hold too.
     pub demand: Option<Demand>,
-    /// The same for the outpost, which has the other one.
+    /// The same as a text, which goes to the outpost beside what the folder's rules ask.
     pub rule_text: Option<String>,
     /// Which keys narrow, for the log; empty for none.
     pub log: &'static str,
+    /// Whether the outpost has public paths that its folder does not say.
+    pub leaves_paths_out: bool,
 }
 
 /// Narrows what the folder says by what a router wrote, and reports what would widen it.
 ///
 /// A router has a rule, which must hold too, and public paths, each of which must be public in the
 /// folder. Of every other key that decides on requests, it says nothing. With `outpost_decides`
-/// requests that the plugin does not let through go on to the outpost, which learns of the rule and
-/// not of the paths, and would let through what they close.
+/// requests that the plugin does not let through go on to the outpost, where `public` is to be written
+/// then.
 pub(crate) fn narrow(
     mut router: Fields<'_>,
     policy_of_folder: &mut Policy,

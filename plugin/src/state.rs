@@ -197,15 +197,16 @@ impl StateFolder {
                 fields.problem("keys", "invalid");
             }
             let verdicts = fields.list("verdicts").unwrap_or_default();
+            let leaves_paths_out = fields.flag("expressions").unwrap_or_default();
             let settings = fields.section("settings");
             let router = Fields::of(&self.router, MIDDLEWARE, fields.problems());
             fields.finish();
             // Where the router's keys are missing, everything would be read as written by the outpost.
-            Some((
-                Config::read_fields(settings?, Some(router?))?,
-                keys?,
-                verdicts,
-            ))
+            let mut config = Config::read_fields(settings?, Some(router?))?;
+            if let Some(narrowing) = &mut config.narrowing {
+                narrowing.leaves_paths_out = leaves_paths_out;
+            }
+            Some((config, keys?, verdicts))
         })?;
         Ok(State {
             config,

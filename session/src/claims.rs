@@ -120,8 +120,8 @@ impl fmt::Display for Audience {
 /// The key of a session in the outpost's store (`sid`, OpenID Connect Front-Channel Logout 1.0
 /// §3): at least 128 random bits, base64url.
 ///
-/// By it an operator ends the session, so that it is no text by itself: a log has its
-/// [`log_id`](Self::log_id).
+/// Whoever has it can name the session to be ended, so it has no `Display`, and its `Debug` shows
+/// [`log_id`](Self::log_id) alone.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct SessionId(Box<str>);

@@ -117,7 +117,15 @@ fn arrivals(site: &Site, shown: &Shown) -> Result<Vec<String>> {
                 .all(|one| has(one, "\r\nconnection: close\r\n"));
             ensure!(told, "{what}: HAProxy keeps the application's connection");
         }
-        let (_, bytes) = over_http_1(site, &host, headers, body, &lines)?;
+        let (status, bytes) = over_http_1(site, &host, headers, body, &lines)?;
+        if shown.name.starts_with("HAProxy") {
+            ensure!(status == Some(400), "{what}: {status:?}");
+        } else {
+            ensure!(
+                !bytes.is_empty(),
+                "{what}, with them: the application was not asked"
+            );
+        }
         arrived.extend(trailed(&bytes).map(|bytes| format!("{}, {what}: {bytes}", shown.name)));
     }
     // As they are shown, these two speak HTTP/2 over TLS alone.

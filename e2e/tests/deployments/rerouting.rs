@@ -140,7 +140,7 @@ fn the_prefix_that_traefik_takes_away_reaches_the_application() -> Result<()> {
     Ok(())
 }
 
-/// Row A10: what the plugin refuses stays refused where a middleware behind it changes the path that the
+/// What the plugin refuses stays refused where a middleware behind it changes the path that the
 /// outpost sees. Both have their rules from the outpost's folder.
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]

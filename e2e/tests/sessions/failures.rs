@@ -88,10 +88,8 @@ fn a_redis_that_does_not_answer_delays_no_user_whose_window_is_in_force() -> Res
         // The first finds out, and a busy machine takes its time now and then. Where every request asked
         // Redis, every one would wait for it in vain.
         waited.sort_unstable();
-        assert!(
-            waited[waited.len() / 2] < Duration::from_millis(900),
-            "{waited:?}"
-        );
+        let usual = waited[waited.len() * 3 / 4];
+        assert!(usual < Duration::from_millis(900), "{waited:?}");
         // And it is asked again when it is back.
         let sign_out = site.url("wiki", "/akprox/sign_out")?;
         until("sessions to end again", PATIENCE, || {

@@ -172,9 +172,6 @@ impl From<&ApiKeyRecord> for KeySummary {
 pub struct SessionSummary {
     /// Its id, by which it can be revoked.
     pub id: String,
-    /// What stands for it in the log.
-    #[serde(default)]
-    pub log_id: String,
     /// The application.
     pub application: String,
     /// The provider's issuer.
@@ -198,7 +195,6 @@ impl From<&SessionRecord> for SessionSummary {
     fn from(record: &SessionRecord) -> Self {
         Self {
             id: record.id.expose().to_owned(),
-            log_id: record.id.log_id(),
             application: record.audience.clone(),
             issuer: record.identity.issuer.clone(),
             subject: record.identity.subject.clone(),

@@ -15,7 +15,7 @@ use super::public_client::PublicClient;
 use super::resource::ProtectedResource;
 use crate::assertion::AssertionSettings;
 use crate::device_bound::DeviceBound;
-use crate::origin::{ExternalUrl, Mode};
+use crate::origin::{ExternalUrl, Mode, is_bare};
 
 /// The settings of one application.
 #[derive(Clone, Debug)]
@@ -160,11 +160,10 @@ pub struct Route {
 }
 
 impl Route {
-    /// Returns whether a URL is a scheme, a host and a port, as that of an upstream has to be: nginx glues
-    /// the path of a request to a path in it (`/base` and `/x` become `/basex`), of which nobody was asked,
-    /// and Traefik leaves the path out.
+    /// Returns whether a URL is a scheme, a host and a port, as that of an upstream has to be: nginx puts a
+    /// path in it before that of the request (`/base` and `/x` become `/basex`), a path that no rule was
+    /// asked about, and Traefik leaves it out.
     pub(crate) fn is_upstream(url: &Url) -> bool {
-        let has_user = !url.username().is_empty() || url.password().is_some();
-        !has_user && url.path() == "/" && url.query().is_none() && url.fragment().is_none()
+        is_bare(url)
     }
 }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 pub(super) enum Exit {
     /// The command has done its work.
     Done,
-    /// It has not, or has found what is to be found.
+    /// The command has not done its work, or has found a problem.
     Failed,
     /// The arguments are invalid, and nothing was done.
     Misused,
@@ -60,7 +60,7 @@ pub(super) struct Meanings {
 const MISUSED: &str =
     "The arguments are invalid, and nothing was done. Standard error has the reason.";
 
-/// Of a name that only groups commands, and of the program.
+/// The meanings for a name that only groups commands, and for the program itself.
 const GROUP: Meanings = Meanings {
     page: "",
     done: "The command has done its work.",

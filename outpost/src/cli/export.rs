@@ -107,8 +107,8 @@ enum ExportError {
     )]
     SharedName(String, String, String),
     #[error(
-        "the upstream of `{0}` has a path, a query or a user name, which nginx glues to the request's path \
-         and Traefik leaves out: write scheme, host and port alone, in authentik as the internal host"
+        "the upstream of `{0}` has more than scheme, host and port, of which proxies make other paths or \
+         nothing: write these alone, in authentik as the internal host"
     )]
     MoreThanAnUpstream(String),
     #[error("cannot be written as YAML: {0}")]
@@ -143,11 +143,11 @@ fn render(
         ));
     }
     // Reading a file reports these too.
-    let glued = |application: &&ApplicationSettings| {
+    let has_more = |application: &&ApplicationSettings| {
         let mut routes = application.routes.iter();
         routes.any(|route| !Route::is_upstream(&route.upstream))
     };
-    if let Some(application) = config.applications.iter().find(glued)
+    if let Some(application) = config.applications.iter().find(has_more)
         && form != Form::Keys
     {
         let name = application.audience.to_string();
@@ -296,7 +296,10 @@ applications:
         route.expect("one").upstream = Url::parse("http://wiki.apps.svc:8080/base").expect("a URL");
         for form in [Form::Traefik, Form::Compose, Form::Kubernetes, Form::Nginx] {
             let refused = render(form, None, &config).expect_err("a path").to_string();
-            assert!(refused.contains("`wiki` has a path"), "{form:?}: {refused}");
+            assert!(
+                refused.contains("`wiki` has more than"),
+                "{form:?}: {refused}"
+            );
         }
     }
 

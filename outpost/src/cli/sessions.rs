@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use gatepost_session::SessionId;
+
 use super::config_file::ConfigFile;
 use super::operator::{ask, time, unexpected};
 use super::output::{complain, say};
@@ -43,7 +45,7 @@ pub(super) async fn list(file: &ConfigFile, limit: usize) -> Option<()> {
             time(session.created),
             time(session.last_seen),
             time(session.ends),
-            session.log_id,
+            SessionId::parse(&session.id).map_or_else(String::new, |id| id.log_id()),
             match &session.provider_session {
                 Some(sid) => format!(", session at the provider {sid}"),
                 None => String::new(),

@@ -49,6 +49,9 @@ struct ApplicationFile<'a> {
     keys: Vec<&'a str>,
     /// The plugin's words for "allowed".
     verdicts: Vec<String>,
+    /// Whether further paths are public at the outpost, by expressions, which no plugin reads.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    expressions: bool,
     /// The keys of the plugin's long form.
     settings: Map<String, Value>,
 }
@@ -134,6 +137,7 @@ fn content(
         application: application.audience.as_str(),
         keys: keys.iter().map(|entry| entry.as_str()).collect(),
         verdicts: ring.verdicts(&application.audience),
+        expressions: !application.capabilities.skip_paths.is_empty(),
         settings,
     };
     let content = serde_json::to_vec(&file).map(Zeroizing::new);

@@ -132,33 +132,32 @@ async fn authorize(
             (Some(record), 0)
         }
     };
-    let renewed = match reason {
-        Reason::Renewal(record) => Some(record),
-        _ => None,
-    };
     // By the page that says that another user has come back.
     let insists = AskedAuthentication {
         again: true,
         ..AskedAuthentication::default()
     };
-    let (asked, step_up) = match reason {
-        Reason::StepUp(record, lacking) => (Some(&lacking.asked), Some(lacking.of(record))),
+    // Any site can link here; only our own pages can prove `replaces`.
+    let stepping_up = |own: SteppingUp| {
+        Purpose::StepUp(SteppingUp {
+            replaces: step_up::is_replacing(application, request, &own.session),
+            ..own
+        })
+    };
+    let (asked, purpose) = match reason {
+        Reason::SignIn | Reason::Restart(_) => (None, Purpose::SignIn),
+        Reason::Renewal(record) => (None, Purpose::Renewal(record.id.clone())),
+        Reason::StepUp(record, lacking) => (Some(&lacking.asked), stepping_up(lacking.of(record))),
         Reason::SameUser(record) => {
             let insists = (record.is_bound() && request.is_asked_again()).then_some(&insists);
-            (insists, Some(step_up::same_user(record)))
+            (insists, stepping_up(step_up::same_user(record)))
         }
-        Reason::SignIn | Reason::Restart(_) | Reason::Renewal(_) => (None, None),
     };
-    // Any site can link here; only our own pages can prove `replaces`.
-    let step_up = step_up.map(|own| SteppingUp {
-        replaces: step_up::is_replacing(application, request, &own.session),
-        ..own
-    });
     let keys = &context.snapshot.flow_keys;
     let note = Note {
         return_to,
         restarts,
-        step_up: step_up.as_ref().map(|own| {
+        step_up: purpose.step_up().map(|own| {
             let (request, conditions) = (own.request.as_ref(), own.conditions.as_ref());
             step_up::parameters(application, &own.session, request, conditions)
         }),
@@ -166,8 +165,10 @@ async fn authorize(
     let sealed = note.seal(application, keys).ok_or(Failure::FlowNotKept)?;
     let parameters = parameters_from_link(provider, request);
     let options = AuthorizationOptions {
-        silent: renewed.is_some(),
-        id_token_hint: renewed.map(|record| &record.id_token),
+        silent: purpose.renewed().is_some(),
+        id_token_hint: known
+            .filter(|_| purpose.renewed().is_some())
+            .map(|record| &record.id_token),
         step_up: asked,
         login_hint: known.and_then(|record| {
             let identity = &record.identity;
@@ -180,11 +181,6 @@ async fn authorize(
     let authorization = provider.authorize(redirect_uri, options).await?;
     let url = authorization.url.clone();
     let now = context.now();
-    let purpose = match (renewed, step_up) {
-        (Some(record), _) => Purpose::Renewal(record.id.clone()),
-        (None, Some(step_up)) => Purpose::StepUp(step_up),
-        (None, None) => Purpose::SignIn,
-    };
     let pending = PendingSignIn::new(authorization, note, purpose, now);
     let flows = FlowCookies::find(request.cookies(), application, keys);
     context.outpost.long_targets.keep(&pending, application);

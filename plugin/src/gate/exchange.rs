@@ -166,7 +166,8 @@ impl<H: Host> Exchange<'_, H> {
         let narrowing = config.narrowing.as_ref();
         let beside = narrowing.and_then(|own| own.rule_text.as_deref());
         let request = View(self.host, &config.proxies);
-        let demand = config.policy.demand(&request, narrowing.is_none(), beside);
+        let has_own_paths = narrowing.is_none_or(|own| own.leaves_paths_out);
+        let demand = config.policy.demand(&request, has_own_paths, beside);
         if let Some(demand) = demand {
             // The outpost's own rules may admit more users, and so may the same ones: a middleware behind
             // this one may have changed the path or the host.

@@ -282,13 +282,36 @@ fn a_demand_is_as_strict_as_the_rules_it_is_made_of() {
             None => Err(Unauthenticated::NoCookie),
         };
         let own = strict.decide(&request, session());
-        let demand = strict.demand(&request, true, None);
-        let demand = demand.map(|text| Demand::from_text(&text).expect("a demand"));
-        let other = open.decide_with(&request, session(), demand.as_ref());
-        if !strict.needs_no_session(&request, None) {
-            assert_eq!(other.verdict(), own.verdict(), "{case} {demand:?}");
+        for has_own_paths in [true, false] {
+            let demand = strict.demand(&request, has_own_paths, None);
+            let demand = demand.map(|text| Demand::from_text(&text).expect("a demand"));
+            let other = open.decide_with(&request, session(), demand.as_ref());
+            if !strict.needs_no_session(&request, None) {
+                assert_eq!(other.verdict(), own.verdict(), "{case} {demand:?}");
+            }
         }
     }
+}
+
+/// Without a list of rules, only one with the same public paths demands a session.
+#[test]
+fn a_demand_leaves_anothers_public_paths_public() {
+    let policy = read(&json!({
+        "public": ["/public/*"], "require": {"groups": ["staff"]}, "allowPreflight": true,
+    }));
+    for (target, has_own_paths, expected) in [
+        ("/private", true, Some("any=group:staff")),
+        ("/private", false, Some("session&and&any=group:staff")),
+        ("/public/x", false, Some("any=group:staff")),
+    ] {
+        let demand = policy.demand(&Sent::new("GET", target), has_own_paths, None);
+        assert_eq!(demand.as_deref(), expected, "{target} {has_own_paths}");
+    }
+    let both = policy.demand(&Sent::new("GET", "/x"), false, Some("any=user:alice"));
+    assert_eq!(
+        both.as_deref(),
+        Some("session&and&any=group:staff&and&any=user:alice")
+    );
 }
 
 #[test]

@@ -229,8 +229,8 @@ fn upstream_url(text: &str) -> Result<Url, &'static str> {
         Ok(url)
     } else {
         Err(
-            "has a path, a query or a user name, which nginx glues to the request's path and Traefik \
-             leaves out: write scheme, host and port, like `http://wiki:8080`",
+            "has more than scheme, host and port, of which proxies make other paths or nothing: write \
+             these alone, like `http://wiki:8080`",
         )
     }
 }

@@ -76,6 +76,8 @@ async fn caddys_question_about_another_host_than_its_own_is_refused() {
         ("open.example.com", "open.example.com", 200),
         // An outpost at an address of its own.
         ("outpost:9000", "open.example.com", 200),
+        // By its name below the domain it looks the same as a client's word.
+        ("outpost.example.com", "open.example.com", 400),
         ("wiki.example.com", "open.example.com", 400),
         ("wiki.example.com", "wiki.example.com", 401),
     ] {

@@ -205,6 +205,21 @@ fn routers_behind_the_plugin_get_the_words_of_the_folder_and_the_routers_own_rul
     );
 }
 
+/// In authentik's place, paths are public by expressions, which the folder does not have.
+#[test]
+fn what_only_the_outpost_knows_to_be_public_stays_so() {
+    let mut folder = started(&staff_only(), &json!({"fallback": "route"}));
+    let mut changed: Value =
+        serde_json::from_str(&file("wiki", KEY_A, &staff_only()).to_string()).expect("JSON");
+    changed["expressions"] = json!(true);
+    folder.write(APPLICATION, changed.to_string());
+    let (_, host) = folder.send(2, Double::at(NOW));
+    assert_eq!(
+        host.header("X-Gatepost-Require").as_deref(),
+        Some("any=group:staff")
+    );
+}
+
 /// `gatepost check` compares the rules.
 #[test]
 fn the_probe_is_told_where_the_rule_comes_from() {
