@@ -400,8 +400,8 @@ impl Serialize for MoreClaims {
     }
 }
 
-#[cfg(test)]
 #[allow(clippy::expect_used)]
+#[cfg(test)]
 mod tests {
     use alloc::string::ToString as _;
 

@@ -334,7 +334,16 @@ async fn public_paths_pass_without_an_identity_that_a_client_could_make_up() {
             ("/admin", "OPTIONS"),
         ] {
             let reply = ask(target, method).ask(&world, dialect).await;
-            assert_eq!(reply.status.as_u16(), 401, "{dialect} {method} {target}");
+            // Of Envoy, which normalises paths, no such question comes.
+            let leads_out = ["..", "%2e%2e", "..%2fadmin"]
+                .iter()
+                .any(|own| target.split('/').any(|it| it == *own));
+            let status = if dialect == "auth/envoy" && leads_out {
+                400
+            } else {
+                401
+            };
+            assert_eq!(reply.status.as_u16(), status, "{dialect} {method} {target}");
         }
         ask("/hook", "GET").ask(&world, dialect).await.expect(200);
     }

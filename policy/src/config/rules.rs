@@ -302,11 +302,11 @@ fn conditions(fields: &mut Fields<'_>) -> Vec<Condition> {
             // What no session's address can be would ask for nobody, and under `not` refuse nobody.
             let other = match kind {
                 Kind::Email if domain_of(name).is_none() => {
-                    Some("an address in ASCII: write domains under `emailDomains`")
+                    Some("a plain address: write domains under `emailDomains`")
                 }
-                Kind::EmailDomain if name.contains('*') || !is_domain(name) => Some(
-                    "a domain in ASCII, without a dot at its end: write addresses under `emails`",
-                ),
+                Kind::EmailDomain if name.contains('*') || !is_domain(name) => {
+                    Some("a plain domain: write addresses under `emails`")
+                }
                 _ => None,
             };
             if let Some(other) = other {

@@ -205,12 +205,6 @@ impl Require {
         asked: &mut Vec<&'r Condition>,
     ) -> bool {
         let refuses = |condition: &Condition| condition.rule(claims, now).refuses();
-        // A proxy may have sent the same rules along.
-        let mut add = |condition: &'r Condition| {
-            if !asked.contains(&condition) {
-                asked.push(condition);
-            }
-        };
         // Where another condition holds, no authentication is needed.
         let mut any = self.any.iter();
         let is_needed = any.all(|condition| condition.is_of_authentication() || refuses(condition));
@@ -220,13 +214,13 @@ impl Require {
             // Of several, the one that holds and is to go on holding, or else the one that every user
             // can satisfy at once.
             match of_authentication.max_by_key(|own| (!refuses(own), own.ease())) {
-                Some(condition) => add(condition),
+                Some(condition) => asked.push(condition),
                 None => return false,
             }
         }
         for condition in &self.all {
             if condition.is_of_authentication() {
-                add(condition);
+                asked.push(condition);
             } else if refuses(condition) {
                 return false;
             }

@@ -56,32 +56,32 @@ fn a_rule_that_could_never_match_or_is_misspelt_is_named_as_what_it_is() {
     for (require, expected) in [
         (
             "{emails: [example.com]}",
-            "gatepost.yaml:6: applications[0].require.emails: `example.com` is not an address in ASCII: \
+            "gatepost.yaml:6: applications[0].require.emails: `example.com` is not a plain address: \
              write domains under `emailDomains`",
         ),
         (
             "{emailDomains: [alice@example.com]}",
             "gatepost.yaml:6: applications[0].require.emailDomains: `alice@example.com` is not a \
-             domain in ASCII, without a dot at its end: write addresses under `emails`",
+             plain domain: write addresses under `emails`",
         ),
         (
             "{emailDomains: ['*']}",
-            "gatepost.yaml:6: applications[0].require.emailDomains: `*` is not a domain in \
-             ASCII, without a dot at its end: write addresses under `emails`",
+            "gatepost.yaml:6: applications[0].require.emailDomains: `*` is not a plain \
+             domain: write addresses under `emails`",
         ),
         (
             "{not: {emailDomains: ['@']}}",
-            "gatepost.yaml:6: applications[0].require.not.emailDomains: `@` is not a domain in \
-             ASCII, without a dot at its end: write addresses under `emails`",
+            "gatepost.yaml:6: applications[0].require.not.emailDomains: `@` is not a plain \
+             domain: write addresses under `emails`",
         ),
         (
             "{not: {emailDomains: [example.com.]}}",
             "gatepost.yaml:6: applications[0].require.not.emailDomains: `example.com.` is not a \
-             domain in ASCII, without a dot at its end: write addresses under `emails`",
+             plain domain: write addresses under `emails`",
         ),
         (
             "{emails: [alice@]}",
-            "gatepost.yaml:6: applications[0].require.emails: `alice@` is not an address in ASCII: \
+            "gatepost.yaml:6: applications[0].require.emails: `alice@` is not a plain address: \
              write domains under `emailDomains`",
         ),
         // No advice to admit everyone.
