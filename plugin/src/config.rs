@@ -40,8 +40,6 @@ pub struct Config {
     /// The word for "allowed" that the routers behind the plugin know, where it is not derived from
     /// the keys.
     pub verdict: Option<String>,
-    /// The rule of `policy` for the outpost, where that decides in the plugin's place.
-    pub rule_text: Option<String>,
     /// The headers that go upstream.
     pub headers: HeaderRules,
     /// The session cookie's name.
@@ -232,7 +230,6 @@ impl Config {
             },
             fallback,
             verdict,
-            rule_text: policy.require.to_text(),
             policy,
             proxies: between,
             narrowing: None,

@@ -129,7 +129,7 @@ impl<H: Host> Exchange<'_, H> {
         let config = self.config;
         let narrowing = config.narrowing.as_ref();
         let probe = Probe {
-            rule: config.rule_text.as_deref().unwrap_or_default(),
+            rule: &config.policy.require.to_text().unwrap_or_default(),
             rules: &config.policy.fingerprints_of_rules(),
             public: &config.policy.fingerprints_of_paths(),
             narrowed_to: narrowing.map(|own| own.rule_text.as_deref().unwrap_or_default()),

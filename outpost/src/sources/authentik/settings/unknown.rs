@@ -77,6 +77,24 @@ fn line(name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::super::tests::{BASIC, read};
+    use super::FAMILIES;
+
+    /// No variable that the outpost reads is said to set nothing.
+    #[test]
+    fn what_is_read_is_known() {
+        let source = include_str!("../settings.rs");
+        for family in &FAMILIES {
+            let quoted = format!("\"{}", family.prefix);
+            let names = source.split(&quoted).skip(1);
+            let names: Vec<&str> = names.filter_map(|rest| rest.split('"').next()).collect();
+            for name in family.read {
+                assert!(names.contains(name), "{name} is not read");
+            }
+            for name in names {
+                assert!(family.read.contains(&name), "{name} is not known");
+            }
+        }
+    }
 
     #[test]
     fn a_misspelt_variable_is_named_without_its_value_and_those_of_authentik_are_not() {
