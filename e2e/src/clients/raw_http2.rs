@@ -60,7 +60,7 @@ fn exchange(
     let ends = trailers.is_some_and(<[_]>::is_empty);
     let flags = if ends { END_STREAM } else { 0 };
     stream.write_all(&frame(DATA, flags, 1, body)?)?;
-    if let Some(trailers) = trailers.filter(|trailers| !trailers.is_empty()) {
+    if let Some(trailers @ [_, ..]) = trailers {
         let flags = END_HEADERS | END_STREAM;
         stream.write_all(&frame(HEADERS, flags, 1, &block(trailers)?)?)?;
     }

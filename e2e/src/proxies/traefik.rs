@@ -1,7 +1,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
@@ -11,10 +10,7 @@ use crate::programs::Service;
 use crate::site::Compose;
 use crate::site::Site;
 use crate::tools::{self, Tool as _};
-use crate::{built, layout, settings, wait};
-
-/// For the outpost to write the folder for plugins.
-const STATE_LIMIT: Duration = Duration::from_secs(60);
+use crate::{built, layout, settings};
 
 /// Traefik, with or without the plugin, as its static configuration says.
 #[derive(Debug)]
@@ -68,16 +64,13 @@ impl<'s> Traefik<'s> {
         let folder = folder(site)?;
         lay_out_plugin(&folder)?;
         let mut arguments = compose.traefik.clone();
-        let state = site.folder().join("state");
+        let state = site.state();
         if arguments
             .iter()
             .any(|it| it.contains(&*state.to_string_lossy()))
         {
             // Each instance of the plugin that met no folder answers 503 for a second more.
-            let renewed = state.join("gatepost-state");
-            wait::until("the folder for plugins", STATE_LIMIT, || {
-                Ok(renewed.exists().then_some(()))
-            })?;
+            site.await_state()?;
         }
         arguments.retain(|argument| !argument.starts_with("--log.level="));
         arguments.extend([

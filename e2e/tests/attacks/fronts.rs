@@ -84,12 +84,7 @@ fn no_attack_gets_past_any_front() -> Result<()> {
 }
 
 pub(crate) fn attack(site: &Site, front: &str, token: &str) -> Result<()> {
-    let url = site.url("wiki", "/")?;
-    let host = format!(
-        "{}:{}",
-        url.host_str().context("a host")?,
-        url.port().context("a port")?
-    );
+    let host = site.url("wiki", "/")?.authority().to_owned();
     let harms = harms(site, &requests::all(&host, token))?;
     assert!(harms.is_empty(), "{front}:\n{}", harms.join("\n"));
     own_endpoints_give_nothing_away(site, "wiki", front)

@@ -65,8 +65,7 @@ fn a_client_that_floods_through_a_load_balancer_is_refused_and_no_other() -> Res
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn a_proxy_that_names_no_client_is_named_once() -> Result<()> {
     let site = site(shown::SINGLE)?;
-    let url = site.url("wiki", "/")?;
-    let host = format!("{}:{}", url.host_str().context("a host")?, site.ports().web);
+    let host = site.url("wiki", "/")?.authority().to_owned();
     for _ in 0..20 {
         let mut connection = RawConnection::connect(site.ports().outpost)?;
         let headers = [

@@ -172,9 +172,7 @@ fn site(outpost: &str) -> Result<Site> {
 }
 
 fn nothing_is_believed(site: &Site, shown: &Shown, name: &str) -> Result<()> {
-    let url = site.url("wiki", "/")?;
-    let own = url.host_str().context("a host")?;
-    let host = format!("{own}:{}", url.port().context("a port")?);
+    let host = site.url("wiki", "/")?.authority().to_owned();
     let line =
         |header: &str, value: &str| format!("{header}: {}\r\n", value.replace("HOST", &host));
     let mut said: Vec<String> = Vec::new();

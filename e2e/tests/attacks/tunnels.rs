@@ -4,14 +4,13 @@ use std::fs;
 
 use anyhow::{Context as _, Result};
 use gatepost_e2e::Site;
-use gatepost_e2e::clients::raw_http1::RawConnection;
 use gatepost_e2e::clients::raw_http2;
 use gatepost_e2e::doubles::upstream::Seen;
 use gatepost_e2e::proxies::Traefik;
 use gatepost_e2e::tools::{OldestTraefik, Tool as _};
 use serde_json::{Value, json};
 
-use crate::spellings::SINGLE;
+use crate::spellings::{self, SINGLE};
 
 /// Returns settings with a public root, as which a target without a path is read.
 fn policy() -> Value {
@@ -198,23 +197,18 @@ fn is_ordinary(seen: &Seen) -> bool {
 }
 
 fn host(site: &Site) -> Result<String> {
-    let url = site.url("wiki", "/")?;
-    let name = url.host_str().context("a host")?;
-    Ok(format!("{name}:{}", url.port().context("a port")?))
+    Ok(site.url("wiki", "/")?.authority().to_owned())
 }
 
 /// Sends a request, and waits until it is answered or refused.
 fn exchange(site: &Site, line: &str, host: &str, headers: &str) -> Result<Option<u16>> {
-    let mut connection = RawConnection::connect(site.ports().web)?;
     let close = if headers.is_empty() {
         "Connection: close\r\n"
     } else {
         ""
     };
     let text = format!("{line} HTTP/1.1\r\nHost: {host}\r\n{close}{headers}\r\n");
-    // A proxy may refuse before it has read everything.
-    let _ = connection.send(text);
-    Ok(connection.head().ok().map(|head| head.status))
+    spellings::status(site, &text)
 }
 
 fn reached(site: &Site, before: usize) -> Vec<(String, String)> {

@@ -2,7 +2,6 @@
 //! a site that works and of one that does not.
 
 use std::fs;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use gatepost_e2e::Compose;
@@ -10,14 +9,11 @@ use gatepost_e2e::doubles::docker_api::DockerApi;
 use gatepost_e2e::doubles::kube_api::{KubeApi, app_service};
 use gatepost_e2e::proxies::{Nginx, Traefik};
 use gatepost_e2e::users::ALICE;
-use gatepost_e2e::{Client, Site, until};
+use gatepost_e2e::{Client, Site};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::checks;
-
-/// For something to happen on a machine that is busy with other tests.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 const HOSTS: [&str; 2] = ["wiki", "files.example.org"];
 
@@ -113,17 +109,13 @@ fn with_services(outpost: &str) -> Result<Site> {
 fn traefik_takes_the_labels_that_are_exported() -> Result<()> {
     let site = with_services("outpost")?;
     // As the compose file has it: a folder that both containers have.
-    let state = site.folder().join("state");
     site.change_outpost(|config| {
-        config["stateDir"] = json!(state);
+        config["stateDir"] = json!(site.state());
         config["traefik"]["pluginStateDir"] = json!("/gatepost");
         if let Some(traefik) = config["traefik"].as_object_mut() {
             traefik.remove("pluginKeysFile");
         }
         Ok(())
-    })?;
-    until("the outpost to write the folder", PATIENCE, || {
-        Ok(state.join("gatepost-state").exists().then_some(()))
     })?;
     let labels = exported(&site, "compose")?;
     let compose = Compose::read(&site, "docker-compose.yml")?.serving(&site, &labels)?;

@@ -1,7 +1,6 @@
 //! Traefik with the plugin, which itself answers requests that may not pass (`fallback: redirect`).
 
 use std::fs;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use gatepost_e2e::clients::chromium;
@@ -14,8 +13,6 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::checks;
-
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Returns plugin settings for middlewares of these names.
 pub(crate) fn middlewares(names: &[&str], settings: &Value) -> Value {
@@ -121,19 +118,14 @@ fn the_settings_that_the_catalog_tries_are_accepted() -> Result<()> {
     let manifest = fs::read_to_string(layout::root().join(".traefik.yml"))?;
     let manifest: Value = serde_saphyr::from_str(&manifest)?;
     let settings = manifest.get("testData").context("settings")?;
-    let site = checks::site("deploy/outpost/single.yaml").start()?;
-    let (keys, state) = (site.folder().join("keys"), site.folder().join("state"));
-    site.change_outpost(|config| {
-        config["stateDir"] = json!(state);
-        config["applications"][0]["public"] = json!(["/healthz"]);
-        Ok(())
-    })?;
-    until("the outpost to write the folder", PATIENCE, || {
-        Ok(state.join("gatepost-state").exists().then_some(()))
-    })?;
+    let site = checks::site("deploy/outpost/single.yaml")
+        .state_folder()
+        .applications(&json!({ "public": ["/healthz"] }))
+        .start()?;
+    site.await_state()?;
     let mounts = [
-        format!("{}:/keys:ro", keys.display()),
-        format!("{}:/gatepost:ro", state.display()),
+        format!("{}:/keys:ro", site.folder().join("keys").display()),
+        format!("{}:/gatepost:ro", site.state().display()),
     ];
     let traefik = Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?
         .route("deploy/traefik/dynamic/plugin-single.yaml")?

@@ -1,21 +1,16 @@
 //! A server that takes another path from a header than the one that was decided on.
 
-use std::time::Duration;
-
 use anyhow::Result;
 use gatepost_e2e::programs::gunicorn::Gunicorn;
 use gatepost_e2e::proxies::{Nginx, Traefik, service};
 use gatepost_e2e::users::{ALICE, BOB};
-use gatepost_e2e::{Answer, Client, Site, ports, until};
+use gatepost_e2e::{Answer, Client, Site, ports};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use url::Url;
 
 use crate::checks;
 use crate::plugin::middlewares;
-
-/// For something to happen on a machine that is busy with other tests.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Returns the path that the application behind gunicorn is asked for, by a client that says in a header
 /// which beginning of the path is not the application's.
@@ -145,27 +140,24 @@ fn the_prefix_that_traefik_takes_away_reaches_the_application() -> Result<()> {
 #[test]
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn a_path_that_changes_behind_the_plugin_opens_nothing() -> Result<()> {
-    let site = checks::site("deploy/outpost/single.yaml").start()?;
-    let state = site.folder().join("state");
-    site.change_outpost(|config| {
-        config["stateDir"] = json!(state);
-        config["applications"][0]["public"] = json!(["/public/*"]);
-        config["applications"][0]["rules"] = json!([
-            { "paths": ["/own/locked/*"], "deny": true },
-            { "paths": ["/own/boss/*"], "require": { "groups": ["admins"] } },
-        ]);
-        Ok(())
-    })?;
-    until("the outpost to write the folder", PATIENCE, || {
-        Ok(state.join("gatepost-state").exists().then_some(()))
-    })?;
+    let site = checks::site("deploy/outpost/single.yaml")
+        .state_folder()
+        .applications(&json!({
+            "public": ["/public/*"],
+            "rules": [
+                { "paths": ["/own/locked/*"], "deny": true },
+                { "paths": ["/own/boss/*"], "require": { "groups": ["admins"] } },
+            ],
+        }))
+        .start()?;
+    site.await_state()?;
     let mut changes = middlewares(
         &["gatepost"],
         &json!({ "stateDir": "/gatepost", "keysFile": null, "plainHttp": null, "require": null }),
     );
     changes["http"]["middlewares"]["strip"] = json!({ "stripPrefix": { "prefixes": ["/own/"] } });
     changes["http"]["routers"] = json!({ "wiki": { "middlewares": ["gatepost", "strip"] } });
-    let mounts = [format!("{}:/gatepost:ro", state.display())];
+    let mounts = [format!("{}:/gatepost:ro", site.state().display())];
     let _traefik = Traefik::new(&site, "deploy/traefik/static/plugin.yaml")?
         .configure(&json!({ "experimental": { "localPlugins": { "gatepost": {
             "settings": { "mounts": mounts },

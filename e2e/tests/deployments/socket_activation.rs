@@ -34,8 +34,7 @@ impl Activated {
         http: u16,
         metrics: u16,
     ) -> Result<Option<Self>> {
-        if Command::new(PROGRAM).arg("--version").output().is_err() {
-            left_out(&format!("there is no {PROGRAM}"));
+        if !is_there() {
             return Ok(None);
         }
         let folder = tempfile::tempdir()?;
@@ -52,6 +51,15 @@ impl Activated {
             _folder: folder,
         }))
     }
+}
+
+/// Returns whether the program of systemd is installed, and says so where it is not.
+fn is_there() -> bool {
+    let is_there = Command::new(PROGRAM).arg("--version").output().is_ok();
+    if !is_there {
+        left_out(&format!("there is no {PROGRAM}"));
+    }
+    is_there
 }
 
 fn at(port: u16) -> SocketAddr {

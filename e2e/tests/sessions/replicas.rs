@@ -30,13 +30,11 @@ impl Replicas {
     /// Asks one of the outposts, as Traefik does, about a call of a client that sends this header.
     pub(crate) fn ask(&self, outpost: &Url, name: &str, value: &str) -> Result<Answer> {
         let page = self.stack.app().url("/api");
-        let port = page.port().context("a port")?;
-        let host = format!("{}:{port}", page.host_str().context("a host")?);
         let asked = Client::new()?
             .bare(Method::GET, &outpost.join("/akprox/auth/traefik")?)
             .header("X-Forwarded-Method", "GET")
             .header("X-Forwarded-Proto", "http")
-            .header("X-Forwarded-Host", &host)
+            .header("X-Forwarded-Host", page.authority())
             .header("X-Forwarded-Uri", page.path())
             .header(name, value);
         Answer::read(asked.send()?)

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::browser::{Browser, Reply, session_value};
 use crate::forward_auth::{Asked, DIALECTS, signed_in};
 use crate::provider::Provider;
-use crate::world::{KEY_A, World, configuration};
+use crate::world::{KEY_A, World, configuration, now};
 
 const APP: &str = "app.example.com";
 const HEADER: &str = "X-Gatepost-Assertion";
@@ -121,7 +121,7 @@ async fn an_application_gets_a_signed_statement_about_its_user_from_every_dialec
         let spoofed = Asked::fetch(APP, "/x").with(HEADER, "eyJhbGciOiJub25lIn0.e30.");
         let reply = spoofed.by(&alice).ask(world, dialect).await.expect(200);
         let claims = verified(&keys, &assertion(&reply, HEADER).expect(dialect));
-        let now = world.outpost.clock.now().as_seconds();
+        let now = now();
         let (iat, exp) = (claims["iat"].as_u64(), claims["exp"].as_u64());
         assert!(
             iat.is_some_and(|iat| iat <= now && iat + 60 > now),
@@ -306,7 +306,7 @@ async fn no_assertion_outlives_the_cookie_of_its_session() {
     world.provider.script().claims = Box::new(move |claims| claims["groups"] = json!(names));
     let keys = asserting.jwks().await;
     let alice = signed_in(world, APP).await;
-    let begun = world.outpost.clock.now().as_seconds();
+    let begun = now();
     // The fetch is too early for a renewal.
     world.wait(200);
     let asked = Asked::fetch(APP, "/x").with("X-Gatepost-Require", "any=group:group-0700");
@@ -400,7 +400,7 @@ async fn machine_clients_have_assertions_too() {
     );
     assert_eq!(claims["aud"], "app");
     assert_eq!(claims["sub"].as_str(), reply.header("X-Forwarded-User"));
-    let now = world.outpost.clock.now().as_seconds();
+    let now = now();
     assert!(
         claims["exp"]
             .as_u64()

@@ -402,14 +402,14 @@ applications:
         assert_eq!(reply.status.as_u16(), expected, "{host} {target}");
     }
     for (host, expected) in [("app.example.com", 400), ("vault.example.com", 401)] {
-        let request = Request::get("/vault/auth/traefik")
-            .header("Host", "outpost:9000")
-            .header("X-Forwarded-Method", "GET")
-            .header("X-Forwarded-Proto", "https")
-            .header("X-Forwarded-Host", host)
-            .header("X-Forwarded-Uri", "/x");
-        let request = request.body(Body::empty()).expect("a request");
-        let reply = world.send_from("127.0.0.1:4000", request).await;
+        let headers = [
+            ("X-Forwarded-Method", "GET"),
+            ("X-Forwarded-Proto", "https"),
+            ("X-Forwarded-Host", host),
+            ("X-Forwarded-Uri", "/x"),
+        ];
+        let asked = world.ask_at("127.0.0.1:4000", "/vault/auth/traefik", &headers);
+        let reply = asked.await;
         assert_eq!(reply.status.as_u16(), expected, "{host}");
     }
 }
@@ -437,15 +437,15 @@ applications:
         ("/sso-one", "x.example.com:8443", 404),
         ("/akprox", "x.example.com", 503),
     ] {
-        let request = Request::get(format!("{prefix}/auth/traefik"))
-            .header("Host", "outpost:9000")
-            .header("X-Forwarded-Method", "GET")
-            .header("X-Forwarded-Proto", "https")
-            .header("X-Forwarded-Host", host)
-            .header("X-Forwarded-Uri", "/x")
-            .header("Cookie", &line);
-        let request = request.body(Body::empty()).expect("a request");
-        let reply = world.send_from("127.0.0.1:4000", request).await;
+        let headers = [
+            ("X-Forwarded-Method", "GET"),
+            ("X-Forwarded-Proto", "https"),
+            ("X-Forwarded-Host", host),
+            ("X-Forwarded-Uri", "/x"),
+            ("Cookie", &*line),
+        ];
+        let path = format!("{prefix}/auth/traefik");
+        let reply = world.ask_at("127.0.0.1:4000", &path, &headers).await;
         assert_eq!(reply.status.as_u16(), expected, "{prefix} {host}");
     }
 }

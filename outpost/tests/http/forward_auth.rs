@@ -322,26 +322,22 @@ async fn public_paths_pass_without_an_identity_that_a_client_could_make_up() {
             .await
             .expect(200);
         assert_eq!(known.header("x-auth-username"), Some("alice"), "{dialect}");
-        for (target, method) in [
-            ("/hook", "POST"),
-            ("/publicx", "GET"),
-            ("/public/../admin", "GET"),
-            ("/public/%2e%2e/admin", "GET"),
-            ("/public/..%2fadmin", "GET"),
-            ("/public/..;/admin", "GET"),
-            ("/public//../admin", "GET"),
-            ("/admin?path=/public/x", "GET"),
-            ("/admin", "OPTIONS"),
+        for (target, method, of_envoy) in [
+            ("/hook", "POST", 401),
+            ("/publicx", "GET", 401),
+            // Envoy normalises paths, so no such question comes from it.
+            ("/public/../admin", "GET", 400),
+            ("/public/%2e%2e/admin", "GET", 400),
+            ("/public/..%2fadmin", "GET", 400),
+            ("/public/..;/admin", "GET", 401),
+            ("/public//../admin", "GET", 400),
+            ("/admin?path=/public/x", "GET", 401),
+            ("/admin", "OPTIONS", 401),
         ] {
             let reply = ask(target, method).ask(&world, dialect).await;
-            // Of Envoy, which normalises paths, no such question comes.
-            let leads_out = ["..", "%2e%2e", "..%2fadmin"]
-                .iter()
-                .any(|own| target.split('/').any(|it| it == *own));
-            let status = if dialect == "auth/envoy" && leads_out {
-                400
-            } else {
-                401
+            let status = match dialect {
+                "auth/envoy" => of_envoy,
+                _ => 401,
             };
             assert_eq!(reply.status.as_u16(), status, "{dialect} {method} {target}");
         }

@@ -9,7 +9,7 @@ use crate::browser::{Browser, Reply, query};
 use crate::forward_auth::{Asked, DIALECTS};
 use crate::program::{Folder, checked};
 use crate::provider::Provider;
-use crate::world::{KEY_A, World, configuration};
+use crate::world::{KEY_A, World, configuration, now};
 
 mod attacks;
 mod links;
@@ -34,14 +34,9 @@ applications:
       - {name: both, paths: ['/both/*'], require: {acr: [gold], maxAge: 5m}}
 ";
 
-/// Returns the time by the outpost's clock.
-fn now(world: &World) -> u64 {
-    world.outpost.clock.now().as_seconds()
-}
-
 /// Has the provider say this of its users from now on.
 fn says(world: &World, more: Value) {
-    let at = now(world);
+    let at = now();
     let more = more.as_object().expect("an object").clone();
     world.provider.script().claims = Box::new(move |claims| {
         claims["iat"] = at.into();
@@ -230,7 +225,7 @@ async fn a_proxy_that_does_not_say_the_method_makes_no_loop() {
 #[tokio::test]
 async fn the_age_and_the_method_are_asked_for() {
     let world = World::with(RULES).await;
-    let at = now(&world);
+    let at = now();
     let mut browser = signed_in(&world, json!({"auth_time": at - 301})).await;
     let fresh = format!("{START}?rd=/fresh/x");
     let sent = asked_for(&mut browser, &fresh).await;
@@ -264,7 +259,7 @@ async fn the_age_and_the_method_are_asked_for() {
 #[tokio::test]
 async fn whatever_is_lacking_the_provider_is_asked_for_all_of_a_rule() {
     let world = World::with(RULES).await;
-    let at = now(&world);
+    let at = now();
     for (claims, path, acr_values, max_age) in [
         // Gold, and stale.
         (
@@ -310,11 +305,11 @@ async fn what_a_proxys_own_rules_ask_is_asked_for_too() {
     assert_eq!(proof.len(), 22, "{proof}");
     let sent = asked_for(&mut browser, &start).await;
     assert_eq!((&*sent["acr_values"], &*sent["max_age"]), ("gold", "60"));
-    let less = json!({"acr": "gold", "auth_time": now(&world) - 61});
+    let less = json!({"acr": "gold", "auth_time": now() - 61});
     let reply = step_up(&world, &mut browser, &start, less).await;
     is_too_little(&reply, "too old");
     assert!(reply.body.contains("authentication=all"), "{}", reply.body);
-    let enough = json!({"acr": "gold", "auth_time": now(&world) - 1});
+    let enough = json!({"acr": "gold", "auth_time": now() - 1});
     let reply = step_up(&world, &mut browser, &start, enough).await;
     assert_eq!(reply.expect(302).location(), "https://app.example.com/x");
     asked
@@ -328,11 +323,11 @@ async fn what_a_proxys_own_rules_ask_is_asked_for_too() {
 #[tokio::test]
 async fn a_renewal_makes_no_session_fresh_or_strong() {
     let world = World::with(RULES).await;
-    let at = now(&world);
+    let at = now();
     let browser = signed_in(&world, json!({"auth_time": at, "acr": "silver"})).await;
     opens(&world, &browser, "/fresh/x").await;
     world.wait(11 * 60);
-    says(&world, json!({"auth_time": now(&world), "acr": "gold"}));
+    says(&world, json!({"auth_time": now(), "acr": "gold"}));
     let asked = Asked::load(HOST, "/x").by(&browser);
     let renewed = asked.ask(&world, "auth/traefik").await.expect(200);
     assert!(renewed.sets_session() && world.provider.script().refreshes == 1);

@@ -63,12 +63,9 @@ pub(crate) fn clock() -> Clock {
     Clock::new(move || NumericDate::from_seconds(now.load(Ordering::Relaxed)))
 }
 
-/// Returns what lets time pass by every clock of this test, for any thread to call.
-pub(crate) fn waiting() -> impl Fn(u64) + Send + Sync + 'static {
-    let now = NOW.with(Arc::clone);
-    move |seconds| {
-        now.fetch_add(seconds, Ordering::Relaxed);
-    }
+/// Lets time pass by every clock of this test.
+pub(crate) fn wait(seconds: u64) {
+    NOW.with(|now| now.fetch_add(seconds, Ordering::Relaxed));
 }
 
 /// The longest that an answer takes that waits for nothing, on a machine that is busy: half of what a
@@ -169,7 +166,7 @@ impl World {
 
     /// Lets time pass by every clock of this test: the outpost's, and the provider's.
     pub(crate) fn wait(&self, seconds: u64) {
-        waiting()(seconds);
+        wait(seconds);
     }
 
     /// Waits until the store has no session any more.
@@ -217,7 +214,13 @@ impl World {
         endpoint: &str,
         headers: &[(&str, &str)],
     ) -> Reply {
-        let mut request = Request::get(format!("/akprox/{endpoint}"));
+        self.ask_at(peer, &format!("/akprox/{endpoint}"), headers)
+            .await
+    }
+
+    /// Asks at a path of any prefix.
+    pub(crate) async fn ask_at(&self, peer: &str, path: &str, headers: &[(&str, &str)]) -> Reply {
+        let mut request = Request::get(path);
         if headers
             .iter()
             .all(|(name, _)| !name.eq_ignore_ascii_case("host"))

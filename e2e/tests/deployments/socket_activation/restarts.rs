@@ -3,19 +3,18 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use gatepost_e2e::proxies::Nginx;
 use gatepost_e2e::users::ALICE;
-use gatepost_e2e::{Answer, Client, Site, built, left_out, until};
+use gatepost_e2e::{Answer, Client, Site, built, until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-use super::{PATIENCE, PROGRAM};
+use super::{PATIENCE, PROGRAM, is_there};
 use crate::checks;
 
 const CLIENTS: usize = 4;
@@ -114,8 +113,7 @@ fn none_is_lost_through_an_nginx_that_keeps_its_connections_to_the_outpost() -> 
 }
 
 fn none_is_lost(changes: &[(&str, &str)]) -> Result<()> {
-    if Command::new(PROGRAM).arg("--version").output().is_err() {
-        left_out(&format!("there is no {PROGRAM}"));
+    if !is_there() {
         return Ok(());
     }
     let manager = Manager::new()?;
@@ -128,7 +126,7 @@ fn none_is_lost(changes: &[(&str, &str)]) -> Result<()> {
         .start()?;
     let _nginx = Nginx::start_changed(&site, "deploy/nginx/single.conf", changes, &["wiki"])?;
     let posts = Posts::default();
-    let sent = std::thread::scope(|scope| -> Result<usize> {
+    std::thread::scope(|scope| -> Result<()> {
         let (site, posts) = (&site, &posts);
         let clients: Vec<_> = (0..CLIENTS)
             .map(|client| scope.spawn(move || posts.send(site, client)))
@@ -139,12 +137,12 @@ fn none_is_lost(changes: &[(&str, &str)]) -> Result<()> {
         });
         let restarted = restarted.and_then(|()| posts.go_on());
         posts.stop.store(true, Ordering::Relaxed);
-        let mut sent = 0;
         for client in clients {
-            sent += client.join().map_err(|_| anyhow!("a client panicked"))??;
+            client.join().map_err(|_| anyhow!("a client panicked"))??;
         }
-        restarted.map(|()| sent)
+        restarted
     })?;
+    let sent: usize = posts.counts().sum();
     let seen = site.wiki();
     let mut arrived: Vec<&str> = seen
         .iter()
@@ -166,22 +164,27 @@ struct Posts {
 }
 
 impl Posts {
-    /// Signs in, and posts until it is to stop: returns how often.
-    fn send(&self, site: &Site, number: usize) -> Result<usize> {
+    /// Returns how many answers each client has got.
+    fn counts(&self) -> impl Iterator<Item = usize> {
+        self.answered.iter().map(|it| it.load(Ordering::Relaxed))
+    }
+
+    /// Signs in, and posts until it is to stop.
+    fn send(&self, site: &Site, number: usize) -> Result<()> {
         let client = Client::new()?;
         let sent = self.send_as(&client, site, number);
         // The others need not go on.
         sent.inspect_err(|_| self.stop.store(true, Ordering::Relaxed))
     }
 
-    fn send_as(&self, client: &Client, site: &Site, number: usize) -> Result<usize> {
+    fn send_as(&self, client: &Client, site: &Site, number: usize) -> Result<()> {
         client.sign_in(&site.url("wiki", "/")?, &ALICE)?;
         let answered = self.answered.get(number).context("a client")?;
         let body = "x".repeat(LENGTH);
         loop {
             let sent = answered.load(Ordering::Relaxed);
             if self.stop.load(Ordering::Relaxed) {
-                return Ok(sent);
+                return Ok(());
             }
             let url = site.url(
                 "wiki",
@@ -197,10 +200,10 @@ impl Posts {
 
     /// Waits until each client has got some more answers, or one has failed.
     fn go_on(&self) -> Result<()> {
-        let now = || self.answered.iter().map(|it| it.load(Ordering::Relaxed));
-        let before: Vec<usize> = now().collect();
+        let before: Vec<usize> = self.counts().collect();
         until("answers", PATIENCE, || {
-            let all = now()
+            let all = self
+                .counts()
                 .zip(&before)
                 .all(|(now, before)| now >= before + BETWEEN);
             Ok((all || self.stop.load(Ordering::Relaxed)).then_some(()))

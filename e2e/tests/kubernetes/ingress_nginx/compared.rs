@@ -16,7 +16,7 @@ use super::rows::{ROWS, Row};
 use super::{needs_the_controller, serve};
 use crate::checks;
 use crate::ingresses::{AUTH_URL, applications, import, list_of};
-use crate::served::{FORWARD_AUTH, INGRESS_NGINX, PLUGIN, gateway, lay_out, objects_of, traefik};
+use crate::served::{FORWARD_AUTH, INGRESS_NGINX, PLUGIN, gateway, objects_of, serve_with};
 
 /// How long a proxy on a busy machine may take to read what is in the cluster.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -229,11 +229,11 @@ fn by_traefik(cluster: &Cluster, form: &'static Form, text: &str) -> Result<Vec<
     if !form.further.is_empty() {
         objects.extend(gateway()?);
     }
-    let _laid_out = lay_out(cluster, &site, objects)?;
     let secure = ports::free()?;
     let entry =
         json!({ "entryPoints": { "websecure": { "address": format!("127.0.0.1:{secure}") } } });
-    let _traefik = traefik(cluster, &site, (form.config, &entry), form.further)?.start(&[])?;
+    let config = (form.config, &entry);
+    let _running = serve_with(cluster, &site, config, form.further, objects, &[])?;
     let web = site.ports().web;
     let client = Client::new()?;
     let at_traefik = |row: &Row, path: &str| -> Result<u16> {

@@ -22,17 +22,16 @@ async fn a_proxy_need_not_say_the_method() {
     let url = format!("https://{APP}/x").parse().expect("a URL");
     let cookies = alice.cookie_line(&url);
     for (cookie, status) in [(&*cookies, 200), ("", 302)] {
-        let request = axum::http::Request::builder()
-            .uri("/outpost.goauthentik.io/auth/traefik")
-            .header("Host", "outpost:9000")
-            .header("X-Forwarded-Proto", "https")
-            .header("X-Forwarded-Host", APP)
-            .header("X-Forwarded-Uri", "/x")
-            .header("Accept", "text/html")
-            .header("Sec-Fetch-Mode", "navigate")
-            .header("Cookie", cookie);
-        let request = request.body(Body::empty()).expect("a request");
-        let reply = world.send_from("127.0.0.1:4000", request).await;
+        let headers = [
+            ("X-Forwarded-Proto", "https"),
+            ("X-Forwarded-Host", APP),
+            ("X-Forwarded-Uri", "/x"),
+            ("Accept", "text/html"),
+            ("Sec-Fetch-Mode", "navigate"),
+            ("Cookie", cookie),
+        ];
+        let path = "/outpost.goauthentik.io/auth/traefik";
+        let reply = world.ask_at("127.0.0.1:4000", path, &headers).await;
         assert_eq!(reply.status.as_u16(), status, "{}", reply.body);
     }
 }

@@ -5,7 +5,7 @@ use super::*;
 #[tokio::test]
 async fn less_than_was_asked_for_opens_nothing_and_makes_no_loop() {
     let world = World::with(RULES).await;
-    let at = now(&world);
+    let at = now();
     for (path, less) in [
         ("/vault/x", json!({})),
         ("/vault/x", json!({"acr": null})),
@@ -47,7 +47,7 @@ async fn less_than_was_asked_for_opens_nothing_and_makes_no_loop() {
 async fn a_time_that_is_slightly_ahead_makes_no_loop() {
     let world = World::with(RULES).await;
     for ahead in [31, 45, 60, 90] {
-        let at = now(&world);
+        let at = now();
         let mut browser = signed_in(&world, json!({"auth_time": at + ahead})).await;
         let asked = Asked::load(HOST, "/fresh/x").by(&browser);
         let reply = asked.ask(&world, "auth/traefik").await.expect(302);
@@ -58,7 +58,7 @@ async fn a_time_that_is_slightly_ahead_makes_no_loop() {
         is_too_little(&step_up(&world, &mut browser, &start, later).await, "ahead");
     }
     // What a proxy with a clock that is ahead finds too old by now.
-    let at = now(&world);
+    let at = now();
     let mut browser = signed_in(&world, json!({"auth_time": at - 290})).await;
     let start = format!("{START}?rd=/fresh/x&step_up=GET");
     for insists in [false, false, false, true] {
@@ -85,7 +85,7 @@ async fn a_provider_that_says_that_it_cannot_is_believed() {
 async fn what_userinfo_says_of_an_authentication_is_not_believed() {
     let world = World::with(RULES).await;
     let mut browser = signed_in(&world, json!({"acr": null, "auth_time": null})).await;
-    let at = now(&world);
+    let at = now();
     let mut userinfo = world.provider.script().userinfo.clone();
     for (name, value) in [
         ("acr", json!("gold")),
@@ -171,7 +171,7 @@ async fn an_answer_that_is_loaded_again_leads_on() {
 #[tokio::test]
 async fn of_two_tabs_the_last_one_takes_nothing_away() {
     let world = World::with(RULES).await;
-    let at = now(&world);
+    let at = now();
     let old = json!({"acr": "silver", "auth_time": at - 600});
     for (path, gold) in [
         // Its own page still needs something.

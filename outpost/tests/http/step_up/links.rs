@@ -81,7 +81,7 @@ async fn a_link_that_cannot_be_read_leads_to_a_page_and_not_to_a_loop() {
 #[tokio::test]
 async fn a_link_asks_for_nothing_that_is_there() {
     let world = World::with(RULES).await;
-    let at = now(&world);
+    let at = now();
     let mut browser = signed_in(&world, json!({"acr": "silver", "auth_time": at})).await;
     for conditions in ["all=claim:acr:silver", "all=claim:acr:sil*&all=maxAge:61"] {
         let conditions = conditions.replace('*', "%2A");
@@ -133,7 +133,7 @@ async fn a_needless_link_costs_no_session() {
 #[tokio::test]
 async fn a_link_does_not_ask_again_for_what_is_a_minute_old() {
     let world = World::with(RULES).await;
-    let at = now(&world);
+    let at = now();
     for (asked, age, asks) in [
         (0, 0, false),
         (0, 59, false),
@@ -245,7 +245,7 @@ async fn a_request_that_a_link_cannot_say_leads_to_a_page() {
 #[tokio::test]
 async fn a_link_makes_no_session_weaker() {
     let world = World::with(RULES).await;
-    let at = now(&world);
+    let at = now();
     for (own, conditions, less) in [
         (
             json!({"acr": "gold", "auth_time": at}),
@@ -281,7 +281,7 @@ async fn a_link_makes_no_session_weaker() {
 #[tokio::test]
 async fn a_link_that_no_proxy_has_made_asks_the_user_first() {
     let world = World::with(RULES_WITHOUT_CLASSES).await;
-    let at = now(&world);
+    let at = now();
     for conditions in ["all=claim:acr:bronze", "all=claim:amr:pwd", "all=maxAge:60"] {
         let own = json!({"acr": "gold", "amr": ["hwk"], "auth_time": at - 90});
         let mut browser = signed_in(&world, own).await;
@@ -316,7 +316,7 @@ async fn a_link_that_no_proxy_has_made_asks_the_user_first() {
 #[tokio::test]
 async fn a_recent_sign_in_that_is_weaker_takes_the_place_by_the_users_own_act_alone() {
     let world = World::with(RULES).await;
-    let at = now(&world);
+    let at = now();
     for (own, less, path) in [
         (json!({"acr": "gold"}), json!({"acr": "silver"}), "/vault/x"),
         (json!({"amr": ["otp"]}), json!({"amr": ["pwd"]}), "/otp/x"),
@@ -356,7 +356,7 @@ async fn a_recent_sign_in_that_is_weaker_takes_the_place_by_the_users_own_act_al
 #[tokio::test]
 async fn an_older_sign_in_takes_no_place() {
     let world = World::with(RULES).await;
-    let at = now(&world);
+    let at = now();
     let mut browser = signed_in(&world, json!({"auth_time": at - 90})).await;
     let start = proven(&world, &mut browser, "/x", "all=claim:acr:bronze").await;
     let older = json!({"acr": "bronze", "auth_time": at - 400});
@@ -385,7 +385,7 @@ async fn a_callback_of_another_browser_replaces_no_session_whose_window_is_over(
 #[tokio::test]
 async fn a_link_of_a_proxy_whose_clock_is_ahead_is_no_page() {
     let world = World::with(RULES).await;
-    let at = now(&world);
+    let at = now();
     let mut browser = signed_in(&world, json!({"auth_time": at - 590})).await;
     let start = vouched(&browser, &link("/x", "all=maxAge:600")).await;
     assert_eq!(asked_for(&mut browser, &start).await["max_age"], "600");

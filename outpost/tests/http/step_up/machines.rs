@@ -13,7 +13,7 @@ async fn a_token_is_challenged_and_a_password_is_refused() {
         let asked = Asked::program("api.example.com", "/v1").with("Authorization", credentials);
         asked.ask(&world, "auth/traefik").await
     };
-    let at = now(&world);
+    let at = now();
     for (claims, status) in [
         (json!({"acr": "gold", "auth_time": at}), 200),
         (json!({"acr": "silver", "auth_time": at}), 401),

@@ -3,7 +3,7 @@
 use super::users::{alice, bob, user_of};
 use super::*;
 use crate::browser::answered;
-use crate::world::waiting;
+use crate::world::wait;
 
 /// Begins a sign-in, whose user the provider describes so, and gives the URL that leads back.
 async fn begin(world: &World, browser: &mut Browser<'_>, path: &str, claims: Value) -> String {
@@ -82,7 +82,7 @@ async fn a_slow_provider_has_no_sign_in_take_a_stronger_sessions_place() {
     let late = begin(&world, &mut browser, "/late", json!({"acr": "silver"})).await;
     says(&world, json!({"acr": "gold"}));
     browser.sign_in(START).await.expect(302);
-    let (at, wait) = (now(&world), waiting());
+    let at = now();
     world.provider.script().claims = Box::new(move |claims| {
         wait(20);
         claims["iat"] = at.into();
