@@ -276,6 +276,7 @@ impl Environment {
     /// Returns the value of a variable. `file://PATH` means the content of that file,
     /// `env://NAME?default` the value of that variable. An empty value counts as absent.
     fn get(&self, variable: &'static str) -> Result<Option<String>, SettingsError> {
+        debug_assert!(unknown::is_known(variable), "{variable} sets something");
         let Some(text) = self.plain(variable) else {
             return Ok(None);
         };
