@@ -7,6 +7,9 @@ import { openTab, untilThere } from './tab.mjs';
 
 const { windowSeconds, outpostGroup } = JSON.parse(process.env.GATEPOST_SCENARIO).beside;
 
+/** How often a machine may be too busy to load a page while the outpost is away. */
+const ATTEMPTS = 5;
+
 const tab = await openTab();
 try {
   await tab.signIn();
@@ -32,9 +35,6 @@ async function stayOverWindows() {
   console.log(`${windows.size} windows`);
   assert.ok(windows.size >= 4, `${windows.size} windows`);
 }
-
-/** How often a machine may be too busy to load a page while the outpost is away. */
-const ATTEMPTS = 5;
 
 async function stayWithoutTheOutpost() {
   for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
