@@ -1,6 +1,7 @@
 //! The pages on providers: what an operator copies from them is a configuration, and each says what
 //! one of its kind has to say.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -118,6 +119,23 @@ fn the_page_for_oauth2_proxy_names_keys_that_exist() {
         }
     }
     assert!(named > 40, "{named}");
+}
+
+/// Each option of oauth2-proxy is on the page: one that decides who may pass must not be lost in a move.
+#[test]
+fn the_page_for_oauth2_proxy_has_each_of_its_options() {
+    let page = include_str!("../../../../docs/from-oauth2-proxy.md");
+    let options = include_str!("../../../../testdata/oauth2-proxy/options-7.15.6.txt");
+    let rows = page.lines().filter(|line| line.starts_with('|'));
+    let quoted = rows.flat_map(|row| row.split('`').skip(1).step_by(2));
+    let is_part = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    let named: HashSet<&str> = quoted
+        .flat_map(|quoted| quoted.split(|letter| !is_part(letter)))
+        .collect();
+    let missing: Vec<&str> = options.lines().filter(|it| !named.contains(it)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    let count = format!("each of the {} options", options.lines().count());
+    assert!(page.contains(&count), "{count}");
 }
 
 /// Returns a block with what every configuration needs besides, and without files that are not here.
