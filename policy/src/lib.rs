@@ -51,7 +51,7 @@ pub use network::{ClientAddress, InvalidNetwork, Network};
 pub use public::{InvalidPattern, PublicPaths, unambiguous_path};
 pub use request::{Presentation, Request, UNKNOWN_METHOD, asks_for_websocket};
 pub use require::{InvalidRule, LinkedConditions, Require, Ruling, StepUp, is_class_name};
-pub use rules::{Demand, Idle, Rule, Rules};
+pub use rules::{Demand, Idle, InvalidDemand, Rule, Rules};
 pub use sign_in::{
     AUTHENTICATION, InvalidOutpostUrl, InvalidPrefix, OutpostPrefix, OutpostUrl, PROOF, STEP_UP,
     SignIn, UNTIL_BOUND, until_bound, with_conditions,

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use gatepost_session::{Claims, NumericDate};
 
 mod condition;
+mod of_user;
 mod ruling;
 mod step_up;
 mod text;
@@ -13,8 +14,12 @@ mod text;
 pub(crate) use condition::{Condition, Kind, domain_of, is_claim_of_rules, is_domain};
 pub use ruling::Ruling;
 pub(crate) use ruling::Situation;
+pub(crate) use step_up::MAX_AUTHENTICATION_BYTES;
 pub use step_up::{LinkedConditions, StepUp, is_class_name};
 pub use text::InvalidRule;
+
+/// The most names and values that the rules of a demand have.
+pub(crate) const MAX_NAMES: usize = 4_096;
 
 /// A rule over what a session says of its user: groups, user name, e-mail address, other claims,
 /// and how and when the user authenticated. An empty rule admits every signed-in user.

@@ -14,7 +14,7 @@ use crate::require::{Require, Situation};
 mod demand;
 mod idle;
 
-pub use demand::Demand;
+pub use demand::{Demand, InvalidDemand};
 pub use idle::Idle;
 
 /// A rule: the requests that it is for, and what they need.
@@ -135,6 +135,15 @@ impl Rules {
             }
         }
         asked
+    }
+
+    /// Returns the places, from 0, of those for users that [are too long](Require::is_too_long).
+    pub fn too_long(&self) -> impl Iterator<Item = usize> {
+        let all = self.0.iter().enumerate();
+        all.filter_map(|(at, (_, rule))| match &rule.effect {
+            Effect::Require(require) => require.is_too_long().then_some(at),
+            Effect::Public | Effect::Deny => None,
+        })
     }
 
     /// Returns the rules for users, in order.

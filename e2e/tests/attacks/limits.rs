@@ -4,12 +4,13 @@ use std::net::Ipv4Addr;
 
 use anyhow::{Context as _, Result};
 use gatepost_e2e::clients::raw_http1::RawConnection;
-use gatepost_e2e::proxies::LoadBalancer;
+use gatepost_e2e::proxies::{LoadBalancer, Traefik};
 use gatepost_e2e::{Client, Site};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
 use crate::shown::{self, Shown};
+use crate::spellings::{WIKI, session};
 
 /// How many requests are a flood, on the slowest machine.
 const FLOOD: usize = 100;
@@ -81,6 +82,55 @@ fn a_proxy_that_names_no_client_is_named_once() -> Result<()> {
         .matches("does not name the client of a request in `X-Forwarded-For`")
         .count();
     assert_eq!(said, 1, "{log}");
+    Ok(())
+}
+
+/// A signed-in user says in the plugin's place what a request needs, which Traefik hands on where the
+/// outpost is asked without the plugin. Whatever that is, the outpost has time for the others.
+#[test]
+#[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
+fn no_demand_of_a_user_keeps_the_outpost_from_the_others() -> Result<()> {
+    let site = Site::builder(shown::SINGLE).start()?;
+    let _traefik = Traefik::new(&site, "deploy/traefik/static/forward-auth.yaml")?
+        .route("deploy/traefik/dynamic/forward-auth-single.yaml")?
+        .start(&["wiki"])?;
+    let cookie = session(&site, "wiki")?;
+    let port = site.ports().web;
+    let host = format!("{WIKI}:{port}");
+    let values = |start: &str, each: &str| -> String {
+        let all = (0..5_000).map(|at| format!("{each}{at:x}"));
+        [start, &all.collect::<String>()].concat()
+    };
+    let demands = [
+        values("all=claim:acr", ":"),
+        values("all=claim:acr:x", "&all=claim:acr:"),
+        values("any=group:x", "&any=group:"),
+        values("not=group:x", "&not=group:"),
+    ];
+    for demand in demands {
+        let mut all = Vec::new();
+        for _ in 0..16 {
+            let mut connection = RawConnection::connect(port)?;
+            let headers = [
+                ("Host", &*host),
+                ("Cookie", &cookie),
+                ("X-Gatepost-Require", &demand),
+            ];
+            connection.request("GET /x", &headers)?;
+            all.push(connection);
+        }
+        // Several, so that the first has arrived.
+        for _ in 0..50 {
+            let mut other = RawConnection::connect(port)?;
+            other.request("GET /x", &[("Host", &*host)])?;
+            assert_eq!(other.head()?.status, 401, "another client: {demand:.40}");
+        }
+        for mut connection in all {
+            assert_eq!(connection.head()?.status, 400, "{demand:.40}");
+        }
+        let log = site.outpost().output();
+        assert!(log.contains("more than 4096 names and values"), "{log}");
+    }
     Ok(())
 }
 

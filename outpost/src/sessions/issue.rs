@@ -1,5 +1,7 @@
 //! Makes the cookie of a session.
 
+use std::collections::HashSet;
+
 use gatepost_policy::Demand;
 use gatepost_session::cookie::{CHUNK_BYTES, Candidates};
 use gatepost_session::{Authentic, Claims, MoreClaims, NumericDate};
@@ -222,16 +224,18 @@ pub(super) fn reduced(
         .chain(listed.iter().map(String::as_str))
         .collect();
     let all = claims.groups.iter().count();
-    // A rule that a user is in none of its groups takes another case of letters for the same name.
-    let held = |name: &&str| {
-        let mut groups = claims.groups.iter();
-        groups.any(|group| group.eq_ignore_ascii_case(name))
-    };
     named.sort_unstable();
     named.dedup();
-    let outside: Vec<&str> = named.iter().copied().filter(|name| !held(name)).collect();
-    let is_named = |group: &str| named.iter().any(|name| name.eq_ignore_ascii_case(group));
-    claims.groups.retain(is_named);
+    // A rule that a user is in none of its groups takes another case of letters for the same name. Both
+    // may be thousands, and a client may say some of the names.
+    let loosely = str::to_ascii_lowercase;
+    let held: HashSet<String> = claims.groups.iter().map(loosely).collect();
+    let all_named: HashSet<String> = named.iter().copied().map(loosely).collect();
+    let is_outside = |name: &&str| !held.contains(&loosely(name));
+    let outside: Vec<&str> = named.iter().copied().filter(is_outside).collect();
+    claims
+        .groups
+        .retain(|group| all_named.contains(&loosely(group)));
     if claims.groups.iter().count() < all {
         // What the provider left out stays unknown: the first of one name counts.
         let part = (

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use gatepost_policy::{OutpostPrefix, Unauthenticated};
+use gatepost_policy::{InvalidDemand, OutpostPrefix, Unauthenticated};
 use http::StatusCode;
 
 use crate::application::NoApplication;
@@ -76,6 +76,13 @@ pub enum Failure {
          serves another host than it asks about; have the proxy set each header that the outpost reads"
     )]
     Contradicted(&'static str),
+    /// What a proxy demands takes too long to apply.
+    #[error(
+        "`X-Gatepost-Require` has {}: name fewer in the plugin's rules; without a plugin in front, a client \
+         sent it",
+        InvalidDemand::TooLong
+    )]
+    TooMuchDemanded,
     /// No proxy asks in this dialect, by the configuration.
     #[error("a question at `{0}`, which `askedBy` does not name")]
     NotAskedBy(&'static str),
@@ -361,7 +368,10 @@ impl Failure {
                 Code::ProxyMisconfigured,
                 Operators,
             ),
-            Self::Forwarded(_) | Self::Contradicted(_) | Self::OtherPrefix { .. } => {
+            Self::Forwarded(_)
+            | Self::Contradicted(_)
+            | Self::TooMuchDemanded
+            | Self::OtherPrefix { .. } => {
                 (StatusCode::BAD_REQUEST, Code::ProxyMisconfigured, Operators)
             }
             Self::AskedByClient { .. } | Self::OwnPathAsked => {

@@ -282,11 +282,9 @@ impl Outcome {
             }
             // nginx takes 401 and 403 for an answer and everything else for a failure of its own.
             // An invalid request is not a failure of nginx.
-            Self::Failed(Failure::Forwarded(_) | Failure::Contradicted(_))
-                if !follows_redirects =>
-            {
-                StatusCode::UNAUTHORIZED
-            }
+            Self::Failed(
+                Failure::Forwarded(_) | Failure::Contradicted(_) | Failure::TooMuchDemanded,
+            ) if !follows_redirects => StatusCode::UNAUTHORIZED,
             Self::Failed(failure) => failure.status(),
         }
     }

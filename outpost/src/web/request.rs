@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use gatepost_policy::{ClientAddress, Demand, Presentation, Request};
+use gatepost_policy::{ClientAddress, Demand, Presentation, Request, Unauthenticated};
+use gatepost_session::Current;
 use gatepost_session::cookie::{self, Candidates, CookieName, Hide};
 use http::header::{AUTHORIZATION, COOKIE};
 use http::{HeaderMap, HeaderValue, Method};
@@ -132,6 +133,17 @@ impl<'a> ForwardedRequest<'a> {
     /// the application's own rules, so a client gains nothing by sending one.
     pub fn demand(&self) -> Option<&Demand> {
         self.demand.as_ref()
+    }
+
+    /// Returns what it demands of the user of a session, so that it can be applied in a moment however many
+    /// names it has.
+    pub fn demand_of(&self, session: Result<Current<'_>, Unauthenticated>) -> Option<Demand> {
+        let demand = self.demand.as_ref()?;
+        Some(match session {
+            Ok(session) => demand.of_user(session.claims()),
+            // Nobody's groups are compared.
+            Err(_) => demand.clone(),
+        })
     }
 
     /// Returns the method.

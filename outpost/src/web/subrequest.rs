@@ -5,7 +5,7 @@
 //! of asking exactly one source counts for host, path and method. What a client can know and a
 //! recipe may set besides has to agree with it, or the subrequest is refused.
 
-use gatepost_policy::{Demand, RULE_HEADER, UNKNOWN_METHOD};
+use gatepost_policy::{Demand, InvalidDemand, RULE_HEADER, UNKNOWN_METHOD};
 use http::HeaderMap;
 use http::header::{ACCEPT_ENCODING, SEC_WEBSOCKET_KEY};
 use percent_encoding::percent_decode_str;
@@ -350,6 +350,9 @@ fn demand(headers: &HeaderMap) -> Result<Option<Demand>, Failure> {
     let Some(text) = header_text(headers, RULE_HEADER)? else {
         return Ok(None);
     };
-    let demand = Demand::from_text(text).map_err(|_| Failure::Forwarded(RULE_HEADER))?;
-    Ok(Some(demand))
+    match Demand::from_text(text) {
+        Ok(demand) => Ok(Some(demand)),
+        Err(InvalidDemand::Text(_)) => Err(Failure::Forwarded(RULE_HEADER)),
+        Err(InvalidDemand::TooLong) => Err(Failure::TooMuchDemanded),
+    }
 }

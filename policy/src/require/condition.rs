@@ -297,8 +297,13 @@ fn is_flag(text: &str) -> bool {
 /// Returns whether a session with a part of the user's groups says that one of the others is not
 /// among the rest; `None` where it has all groups.
 fn is_surely_outside(claims: &Claims, group: &str) -> Option<bool> {
+    outside_of(claims).map(|mut outside| outside.any(|name| name == group))
+}
+
+/// Returns the groups of which a session with a part of the user's says that they are not among the rest.
+pub(super) fn outside_of(claims: &Claims) -> Option<impl Iterator<Item = &str>> {
     let outside = claims.ext.get(MoreClaims::GROUPS_IN_PART)?;
-    Some(outside.split(SEPARATOR).any(|name| name == group))
+    Some(outside.split(SEPARATOR))
 }
 
 /// Returns the session's address and its domain, if the address can be relied on: the provider does not

@@ -7,10 +7,12 @@ use gatepost_session::{Claims, Current};
 
 use super::ruling::{Ruling, Situation};
 use super::text::{InvalidRule, push_condition};
-use super::{Condition, Kind, Require};
+use super::{Condition, Kind, MAX_NAMES, Require};
 
-/// The longest text of [`LinkedConditions`] that is read, in bytes.
-const MAX_BYTES: usize = 2_048;
+/// The longest text about an authentication that is read, in bytes: that of [`LinkedConditions`], and what
+/// the rules of a [`Demand`](crate::Demand) have of it. Whether a class satisfies all conditions takes
+/// work that grows faster than their number.
+pub(crate) const MAX_AUTHENTICATION_BYTES: usize = 2_048;
 
 /// What the rules for a request ask of a user's authentication: conditions about how and when the user
 /// authenticated, all of which have to hold, and about nothing else.
@@ -36,6 +38,12 @@ impl<'p> StepUp<'p> {
             }
         }
         (!step_up.contradicts_itself()).then_some(step_up)
+    }
+
+    /// Returns all conditions of rules on an authentication, whatever they say of them.
+    pub(crate) fn of_all(rules: &'p [Require]) -> Self {
+        let all = rules.iter().flat_map(Require::conditions);
+        Self(all.filter(|own| own.is_of_authentication()).collect())
     }
 
     /// Returns the conditions on the class (`acr`).
@@ -163,7 +171,7 @@ impl LinkedConditions {
     ///
     /// [`InvalidRule`] for any other, also where it asks for anything but an authentication.
     pub fn from_text(text: &str) -> Result<Self, InvalidRule> {
-        if text.len() > MAX_BYTES {
+        if text.len() > MAX_AUTHENTICATION_BYTES {
             return Err(InvalidRule);
         }
         let rule = Require::from_text(text)?;
@@ -195,6 +203,13 @@ impl LinkedConditions {
 }
 
 impl Require {
+    /// Returns whether no outpost reads it as what a plugin demands.
+    pub fn is_too_long(&self) -> bool {
+        let parts = self.conditions().map(|condition| condition.parts().1.len());
+        let asked = StepUp::of_all(core::slice::from_ref(self));
+        parts.sum::<usize>() > MAX_NAMES || asked.to_text().len() > MAX_AUTHENTICATION_BYTES
+    }
+
     /// Adds what the rule asks of the authentication of a session's user to `asked`. Returns false where
     /// the user would be refused however they authenticate. No provider can be asked for what the rule
     /// wants under `not`.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use gatepost_policy::InvalidDemand;
 use gatepost_policy::OutpostPrefix;
 use gatepost_policy::config::{self, Fields};
 use gatepost_session::Audience;
@@ -102,6 +103,16 @@ pub(super) fn application(
         fields
             .problems()
             .add(format!("{}[{at}]", fields.path_of("rules")), why);
+    }
+    // A plugin that leaves a decision to the outpost sends its rules along.
+    let own = policy.require.is_too_long().then(|| "require".to_owned());
+    let of_rules = policy.rules.too_long();
+    for key in own
+        .into_iter()
+        .chain(of_rules.map(|at| format!("rules[{at}].require")))
+    {
+        let message = format!("has {}", InvalidDemand::TooLong);
+        fields.problems().add(fields.path_of(&key), message);
     }
     if policy.claims().len() > MAX_RULE_CLAIMS {
         fields.problem(

@@ -52,6 +52,33 @@ fn a_file_that_holds_nothing_of_use_is_named() {
 }
 
 #[test]
+fn a_rule_that_a_plugin_could_not_send_along_is_named() {
+    let many = |count: usize, text: &str| -> String {
+        let all = (0..count).map(|at| format!("{text}{at}"));
+        all.collect::<Vec<_>>().join(", ")
+    };
+    let with = |classes: usize, groups: usize| {
+        format!(
+            "keys: ['{KEY}']\nproviders:\n  - {{name: main, issuer: 'https://id.example.com', clientId: g, \
+             clientSecret: s}}\napplications:\n  - name: a\n    externalUrl: 'https://a.example.com'\n    \
+             require: {{groups: [{}]}}\n    rules:\n      - {{paths: [/x], require: {{acr: [{}]}}}}\n",
+            many(groups, "g"),
+            many(classes, "class-"),
+        )
+    };
+    assert_eq!(report("long", &with(150, 4_096), &[], &[]), [""; 0]);
+    let message = "has more than 4096 names and values, or more than 2048 bytes of `acr`, \
+                   `amr` and `maxAge`";
+    assert_eq!(
+        report("longer", &with(250, 4_097), &[], &[]),
+        [
+            format!("gatepost.yaml:7: applications[0].require: {message}"),
+            format!("gatepost.yaml:9: applications[0].rules[0].require: {message}"),
+        ]
+    );
+}
+
+#[test]
 fn a_rule_that_could_never_match_or_is_misspelt_is_named_as_what_it_is() {
     for (require, expected) in [
         (

@@ -122,7 +122,8 @@ fn decide_on_cookie(
 ) -> Result<Outcome, Undecided> {
     let application = rules.application;
     let session = lookup.session(context.now());
-    let decision = rules.policy.decide_with(request, session, request.demand());
+    let demand = request.demand_of(session);
+    let decision = rules.policy.decide_with(request, session, demand.as_ref());
     Ok(match decision {
         Decision::Allow(permit) | Decision::Renew(permit) => {
             let record = lookup.record().map(|record| &**record);
@@ -174,7 +175,8 @@ fn decide_on_all_groups(
     let session = whole
         .current(context.now(), CLOCK_SKEW_SECONDS)
         .map_err(Unauthenticated::Window);
-    let decision = rules.policy.decide_with(request, session, request.demand());
+    let demand = request.demand_of(session);
+    let decision = rules.policy.decide_with(request, session, demand.as_ref());
     Ok(match decision {
         Decision::Allow(permit) | Decision::Renew(permit) => Outcome::Pass(pass(
             context,

@@ -187,7 +187,7 @@ fn a_link_asks_for_an_authentication_and_for_nothing_else() {
         let linked = LinkedConditions::from_text(text).expect(text);
         assert_eq!(linked.step_up().to_text(), text);
     }
-    let long = ["all=claim:acr:", &"a".repeat(MAX_BYTES)].concat();
+    let long = ["all=claim:acr:", &"a".repeat(MAX_AUTHENTICATION_BYTES)].concat();
     for text in [
         "",
         "session",
