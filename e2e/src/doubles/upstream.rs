@@ -68,9 +68,9 @@ impl Seen {
         }
     }
 
-    /// Returns the value of a header that came exactly once.
+    /// Returns the value of a header that came exactly once, whatever the case of `name`.
     pub fn header(&self, name: &str) -> Option<&str> {
-        match self.headers.get(name)?.as_slice() {
+        match self.headers.get(&name.to_ascii_lowercase())?.as_slice() {
             [value] => Some(value),
             _ => None,
         }

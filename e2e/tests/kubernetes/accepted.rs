@@ -35,7 +35,7 @@ pub(crate) const TESTS: &[Test] = &[
 /// The files of `deploy/kubernetes/` that are applied one by one.
 fn manifest_files() -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
-    for folder in ["traefik", "ingress-nginx"] {
+    for folder in ["traefik", "ingress-nginx", "policies"] {
         for file in fs::read_dir(layout::root().join("deploy/kubernetes").join(folder))? {
             files.push(file?.path());
         }

@@ -1,6 +1,7 @@
 //! The way out of ingress-nginx: what `gatepost import ingress-nginx` prints, applied as it is to the
 //! real API server, and served by real Traefik with the sign-in and everything else.
 
+pub(crate) mod aliases;
 pub(crate) mod annotations;
 pub(crate) mod errors;
 pub(crate) mod listeners;

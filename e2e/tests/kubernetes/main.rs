@@ -72,6 +72,7 @@ fn main() -> ExitCode {
         filters::TESTS,
         imported::TESTS,
         imported::annotations::TESTS,
+        imported::aliases::TESTS,
         imported::errors::TESTS,
         imported::listeners::TESTS,
         imported::page::TESTS,

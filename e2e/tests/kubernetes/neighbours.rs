@@ -11,7 +11,7 @@ use reqwest::Method;
 use reqwest::header::HOST;
 use serde_json::{Value, json};
 
-use crate::served::{PLUGIN, gateway, serve, shown};
+use crate::served::{PLUGIN, gateway, objects_of, serve, shown};
 use crate::{Test, checks};
 
 pub(crate) const TESTS: &[Test] = &[
@@ -30,6 +30,10 @@ pub(crate) const TESTS: &[Test] = &[
     Test {
         name: "neighbours::whom_only_the_cluster_refuses",
         run: what_only_the_cluster_refuses,
+    },
+    Test {
+        name: "neighbours::ask_an_application_as_any_user_unless_the_cluster_refuses",
+        run: questions_to_applications,
     },
 ];
 
@@ -290,5 +294,97 @@ fn what_only_the_cluster_refuses(cluster: &Cluster) -> Result<()> {
         !site.wiki().is_empty(),
         "these are no pods of the application"
     );
+    Ok(())
+}
+
+/// A `forwardAuth` of a neighbour's asks the application itself, from Traefik's own address and in any user's
+/// name. Traefik cannot refuse it; the API server does, with the shown policy.
+fn questions_to_applications(cluster: &Cluster) -> Result<()> {
+    let site = checks::site("deploy/outpost/single.yaml").start()?;
+    cluster.restricted_namespace("guest")?;
+    let asks = |address: &str, further: Value| {
+        let mut asks = json!({
+            "apiVersion": "traefik.io/v1alpha1",
+            "kind": "Middleware",
+            "metadata": { "name": "asks", "namespace": "guest" },
+            "spec": { "forwardAuth": { "address": address } },
+        });
+        if let (Some(own), Value::Object(further)) =
+            (asks["spec"]["forwardAuth"].as_object_mut(), further)
+        {
+            own.extend(further);
+        }
+        asks
+    };
+    let wiki = "http://wiki.default.svc/admin/delete";
+    let outpost = "http://gatepost.gatepost.svc:9000/akprox/auth/traefik";
+    let ingress = |key: &str, value: &str| {
+        json!({
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "Ingress",
+            "metadata": {
+                "name": "asks",
+                "namespace": "guest",
+                "annotations": { format!("nginx.ingress.kubernetes.io/{key}"): value },
+            },
+            "spec": { "defaultBackend": { "service": { "name": "own", "port": { "number": 80 } } } },
+        })
+    };
+    let objects = shown(&site, "plugin-single")?;
+    let _running = serve(cluster, &site, PLUGIN, &[], objects, &["wiki"])?;
+    let mut routes = ingress_routes(&[]);
+    routes[0]["spec"]["routes"][0]["middlewares"] = json!([{ "name": "asks" }]);
+    routes.push(asks(wiki, json!({ "preserveRequestMethod": true })));
+    let neighbour = cluster.apply([routes, own_service("files")].concat())?;
+    let client = Client::new()?;
+    until("the application to be asked", SEEN, || {
+        let request = client.fetch(Method::PUT, &site.url("wiki", "/own")?);
+        let request = request.header(HOST, GUEST).header(FORGED.0, FORGED.1);
+        request.send()?;
+        Ok((!site.wiki().is_empty()).then_some(()))
+    })?;
+    let seen = site.wiki();
+    let seen = seen.last().context("a request")?;
+    assert_eq!(seen.header(FORGED.0), Some(FORGED.1));
+    neighbour.remove()?;
+
+    let policy = layout::root().join("deploy/kubernetes/policies/other-namespaces.yaml");
+    let _policy = cluster.apply(objects_of(&fs::read_to_string(policy)?)?)?;
+    // The API server takes a moment to hear of it.
+    until("the policy", SEEN, || {
+        Ok(cluster.apply(vec![asks(wiki, json!({}))]).err())
+    })?;
+    for (what, object) in [
+        (
+            "trust",
+            asks(outpost, json!({ "trustForwardHeader": true })),
+        ),
+        (
+            "longer host",
+            asks(
+                "http://gatepost.gatepost.svc.evil.example:9000/akprox/auth/traefik",
+                json!({}),
+            ),
+        ),
+        (
+            "user",
+            asks(
+                "http://gatepost.gatepost.svc:9000@wiki.default.svc/akprox/auth/traefik",
+                json!({}),
+            ),
+        ),
+        ("auth-url", ingress("auth-url", wiki)),
+        ("server-alias", ingress("server-alias", "*.example.com")),
+        ("expression", ingress("server-alias", "~^wiki")),
+    ] {
+        ensure!(cluster.apply(vec![object]).is_err(), "{what} is accepted");
+    }
+    for object in [
+        asks(outpost, json!({ "trustForwardHeader": false })),
+        ingress("auth-url", crate::ingresses::AUTH_URL),
+        ingress("server-alias", "other.example.com"),
+    ] {
+        cluster.apply(vec![object])?.remove()?;
+    }
     Ok(())
 }

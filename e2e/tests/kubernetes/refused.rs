@@ -377,6 +377,12 @@ fn wrong_values(cluster: &Cluster) -> Result<()> {
             "extraEnv[0].name=GATEPOST_PROVIDERS_0_CLIENT_SECRET,extraEnv[0].value=hush",
             "would end in the Deployment",
         ),
+        // A rule that holds at the outpost alone.
+        (
+            "plugin",
+            "extraEnv[0].name=GATEPOST_APPLICATIONS_0_REQUIRE_GROUPS,extraEnv[0].value=admins",
+            "Traefik would not know",
+        ),
     ] {
         let refused = rendered(cluster, &example(file), &[setting]);
         let Err(refused) = refused else {

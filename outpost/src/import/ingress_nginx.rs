@@ -11,6 +11,7 @@ mod competitors;
 mod controller;
 mod documents;
 mod errors;
+mod gate;
 mod headers;
 mod host;
 mod host_plan;

@@ -64,6 +64,10 @@
 {{- if and .value (or (regexMatch "^GATEPOST_(KEYS|TRACING_HEADERS)$|(SECRET|PASSWORD)$" .name) (include "gatepost.isSecret" .value)) -}}
 {{- fail (printf "extraEnv: %s would end in the Deployment: use valueFrom.secretKeyRef" .name) -}}
 {{- end -}}
+{{- /* The Middlewares are made of the value `config`: what else the outpost reads would hold for it alone. */ -}}
+{{- if and $.Values.traefik.enabled (regexMatch "^GATEPOST_(APPLICATIONS_|TRUSTED_PROXIES)" .name) (not (regexMatch "_(SECRET|TOKEN|PASSWORD)(_FILE)?$" .name)) -}}
+{{- fail (printf "extraEnv: Traefik would not know of %s: write it into the value `config`" .name) -}}
+{{- end -}}
 {{- if has .name $names -}}
 {{- fail (printf "extraEnv: %s is there twice" .name) -}}
 {{- end -}}

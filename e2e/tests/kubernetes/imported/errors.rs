@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use gatepost_e2e::cluster::Cluster;
-use gatepost_e2e::{Client, until};
+use gatepost_e2e::{Client, Site, until};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -12,24 +12,23 @@ use crate::ingresses::{import, list_of};
 use crate::served::{INGRESS_NGINX, serve, shown};
 use crate::{Test, checks};
 
-pub(crate) const TESTS: &[Test] = &[Test {
-    name: "imported::errors::a_page_in_the_place_of_the_outposts_answer_is_refused",
-    run: refused,
-}];
+pub(crate) const TESTS: &[Test] = &[
+    Test {
+        name: "imported::errors::a_page_in_the_place_of_the_outposts_answer_is_refused",
+        run: refused,
+    },
+    Test {
+        name: "imported::errors::a_page_for_what_is_missing_is_refused",
+        run: missing,
+    },
+];
 
 /// Traefik answers with the other Service's page, and its status: no session is asked for there, and
 /// nobody is led to sign in.
 fn refused(cluster: &Cluster) -> Result<()> {
     let site = checks::site("deploy/outpost/single.yaml").start()?;
-    let mut objects = shown(&site, "ingress-nginx-single")?;
-    for object in &mut objects {
-        if object["kind"] == "Ingress" && object["metadata"]["name"] == "wiki" {
-            let annotations = &mut object["metadata"]["annotations"];
-            annotations["nginx.ingress.kubernetes.io/custom-http-errors"] = json!("302,401");
-            annotations["nginx.ingress.kubernetes.io/default-backend"] = json!("files");
-        }
-    }
-    let before: Vec<Value> = objects.clone();
+    let objects = with_pages(&site, "302,401")?;
+    let before = objects.clone();
     let _running = serve(cluster, &site, INGRESS_NGINX, &[], objects, &[])?;
     let url = site.url("wiki", "/private?x=1")?;
     until(
@@ -50,12 +49,52 @@ fn refused(cluster: &Cluster) -> Result<()> {
         let seen = site.files();
         let seen = seen.last().context("the other Service was asked")?;
         assert_eq!(seen.uri, "/");
-        assert_eq!(seen.header("X-Auth-Username"), None);
+        assert_eq!(seen.header("X-Auth-Username"), Some("mallory"));
     }
     ensure!(site.wiki().is_empty(), "the application itself was asked");
+    import_refuses(&before)
+}
+
+/// The outpost knows no application at a host with another port, and says 404: Traefik asks the other Service
+/// then, with the headers that the client sent.
+fn missing(cluster: &Cluster) -> Result<()> {
+    let site = checks::site("deploy/outpost/single.yaml").start()?;
+    let objects = with_pages(&site, "404,503")?;
+    let before = objects.clone();
+    let _running = serve(cluster, &site, INGRESS_NGINX, &[], objects, &[])?;
+    let url = site.url("wiki", "/private?x=1")?;
+    let host = format!("{}:1", url.host_str().context("a host")?);
+    let seen = until(
+        "Traefik to ask the other Service",
+        Duration::from_secs(60),
+        || {
+            let request = Client::new()?.fetch(Method::GET, &url);
+            let request = request.header("X-Department", "mallory");
+            let answer = request.header("Host", &host).send();
+            Ok(answer.ok().and(site.files().pop()))
+        },
+    )?;
+    assert_eq!(seen.header("X-Department"), Some("mallory"));
+    import_refuses(&before)
+}
+
+/// Returns the shown Ingresses, with another Service's pages for these statuses.
+fn with_pages(site: &Site, statuses: &str) -> Result<Vec<Value>> {
+    let mut objects = shown(site, "ingress-nginx-single")?;
+    for object in &mut objects {
+        if object["kind"] == "Ingress" && object["metadata"]["name"] == "wiki" {
+            let annotations = &mut object["metadata"]["annotations"];
+            annotations["nginx.ingress.kubernetes.io/custom-http-errors"] = json!(statuses);
+            annotations["nginx.ingress.kubernetes.io/default-backend"] = json!("files");
+        }
+    }
+    Ok(objects)
+}
+
+fn import_refuses(objects: &[Value]) -> Result<()> {
     let imported = import(
         &["--no-configmap", "--to", "traefik-annotations"],
-        &list_of(&before),
+        &list_of(objects),
     )?;
     ensure!(!imported.whole, "{}", imported.text);
     ensure!(

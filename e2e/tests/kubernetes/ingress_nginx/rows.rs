@@ -330,6 +330,7 @@ pub(super) const ROWS: &[Row] = &[
         ],
         paths: &["/", "/x", "/open"],
         open: &["/open"],
+        refused: &ANNOTATIONS,
         ..ROW
     },
     Row {

@@ -154,18 +154,14 @@ pub(super) fn inexpressible(ingress: &Ingress, form: Form) -> Option<String> {
 }
 
 /// Returns why Traefik would answer with another Service's page, and its status, where the outpost does not
-/// let a request pass.
+/// let a request pass, or is not there. That Service is asked without a session, with the headers that the
+/// client sent; any status of the outpost's own may be in the list, 404 and 5xx too.
 fn hides_the_outposts_answers(ingress: &Ingress) -> Option<String> {
-    let list = ingress.set("custom-http-errors")?;
-    let is_applications = |status: &str| {
-        let status = status.trim().parse::<u16>().ok();
-        status.is_some_and(|status| status == 404 || (500..600).contains(&status))
-    };
-    (!list.split(',').all(is_applications)).then(|| {
+    ingress.set("custom-http-errors").map(|list| {
         format!(
-            "with `custom-http-errors` {}, Traefik answers with a page of `default-backend`, and its status, \
-             where the outpost turns a request away (302, 401, 403): that Service asks for no session, and no \
-             user can sign in: leave 404 and 5xx alone there, or import with `--to crds`",
+            "with `custom-http-errors` {}, Traefik asks `default-backend` where the outpost answers so: that \
+             Service asks for no session, and gets the headers that the client sent: remove it, or import \
+             with `--to crds`",
             Quoted(list)
         )
     })

@@ -3,10 +3,10 @@
 use super::addresses;
 use super::annotations;
 use super::documents::Documents;
+use super::gate::Gate;
 use super::host_plan::{Sorted, differs};
 use super::ingress::Ingress;
 use super::location::Location;
-use super::protection;
 
 /// Returns why another Ingress may get requests for a host, if it is served beside it.
 pub(super) fn competes(other: &Ingress, host: &str, sorted: &Sorted<'_>) -> Option<String> {
@@ -28,7 +28,13 @@ pub(super) fn competes(other: &Ingress, host: &str, sorted: &Sorted<'_>) -> Opti
             return Some("its rule without a host has further paths".to_owned());
         }
     }
-    None
+    // To nginx an exact name comes before a wildcard, and to Traefik the longer rule.
+    let mut aliases = other.aliases().filter(|_| !other.has_host(host));
+    let alias = aliases.find(|alias| {
+        let domain = alias.strip_prefix('*');
+        domain.map_or(alias.contains('*'), |domain| host.ends_with(domain))
+    })?;
+    Some(format!("its `server-alias` `{alias}` includes this host"))
 }
 
 /// Returns why the routes of a host, which come before all others, could open what an Ingress of
@@ -38,7 +44,7 @@ pub(super) fn why_exposed(
     other: &Ingress,
     host: &str,
     locations: &[Location<'_>],
-    gates: &[&str],
+    gates: &[Gate<'_>],
     documents: &Documents,
 ) -> Option<&'static str> {
     if !other.has_host(host) || other.is_of_cert_manager() {
@@ -48,10 +54,10 @@ pub(super) fn why_exposed(
     let has_only_a_service = annotations::protective(other).is_none()
         && other.set("auth-type").is_none()
         && addresses.is_ok_and(|addresses| addresses.is_empty());
-    let service = protection::service(other, documents);
-    let is_open = has_only_a_service && service == Ok(None);
+    let gate = Gate::of(other, documents);
+    let is_open = has_only_a_service && gate == Ok(None);
     let is_behind_the_same =
-        has_only_a_service && service.is_ok_and(|url| url.is_some_and(|url| gates == [url]));
+        has_only_a_service && gate.is_ok_and(|gate| gate.is_some_and(|gate| gates == [gate]));
     let is_uniform = gates.len() == 1
         && locations.iter().all(|it| it.gate.is_some())
         && !differs(locations.iter().map(|it| &it.addresses));

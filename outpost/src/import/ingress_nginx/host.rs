@@ -8,10 +8,11 @@ mod paths;
 use super::addresses;
 use super::annotations;
 use super::documents::Documents;
+use super::gate::Gate;
 use super::headers;
 use super::host_plan::{HostPlan, Sorted, Verdict};
 use super::ingress::Ingress;
-use super::protection::{self, by_passwords, guard, service};
+use super::protection::{self, by_passwords, guard};
 use super::rules;
 use super::settings::{Form, Settings};
 
@@ -111,8 +112,8 @@ struct Builder<'b, 'i> {
     reasons: Vec<String>,
     /// What to know where it is.
     notes: Vec<String>,
-    /// The services that decide.
-    gates: Vec<&'i str>,
+    /// What decides.
+    gates: Vec<Gate<'i>>,
 }
 
 impl<'i> Builder<'_, 'i> {
@@ -133,23 +134,23 @@ impl<'i> Builder<'_, 'i> {
 
     /// Adds the service that protects an Ingress, and checks what else does.
     fn add_gate(&mut self, ingress: &'i Ingress) {
-        let url = service(ingress, self.documents).unwrap_or_else(|reason| {
+        let gate = Gate::of(ingress, self.documents).unwrap_or_else(|reason| {
             self.refuse(ingress, &reason);
             None
         });
-        let url = url.inspect(|url| {
-            if !self.gates.contains(url) {
-                self.gates.push(url);
-            }
-        });
+        if let Some(gate) = gate
+            && !self.gates.contains(&gate)
+        {
+            self.gates.push(gate);
+        }
         if let Some(kind) = ingress.set("auth-type")
-            && let Some(reason) = by_passwords(kind, url.is_some(), self.settings)
+            && let Some(reason) = by_passwords(kind, gate.is_some(), self.settings)
         {
             self.refuse(ingress, &reason);
         }
         match addresses::of_ingress(ingress, &self.documents.controller) {
             Ok(addresses) => {
-                if let Some(reason) = url.and_then(|_| protection::by_any(ingress, &addresses)) {
+                if let Some(reason) = gate.and_then(|_| protection::by_any(ingress, &addresses)) {
                     self.refuse(ingress, &reason);
                 }
             }

@@ -185,6 +185,13 @@ impl Ingress {
         self.hosts().any(|own| own == host)
     }
 
+    /// Returns the further names of its hosts.
+    pub(super) fn aliases(&self) -> impl Iterator<Item = &str> {
+        let list = self.annotation("server-alias").unwrap_or_default();
+        let names = list.split(',').map(str::trim);
+        names.filter(|name| !name.is_empty())
+    }
+
     /// Returns whether it is there until cert-manager has a certificate.
     pub(super) fn is_of_cert_manager(&self) -> bool {
         let labels = self.object.get("metadata").and_then(|it| it.get("labels"));

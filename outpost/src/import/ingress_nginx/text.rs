@@ -62,9 +62,9 @@ pub(super) fn introduction(page: &mut Page, documents: &Documents, settings: &Se
     page.comment(
         "Read the comments, then apply it with `kubectl apply -f`. No Secret was read or printed.",
     );
-    page.comment("Traefik's entry points have `http.aliasHeadersStrategy: delete`.");
+    page.comment("Traefik's entry points must have `http.aliasHeadersStrategy: delete`.");
     if settings.form != Form::Annotations {
-        page.comment("Traefik's provider `kubernetesCRD`, which reads the Middlewares, has `safeNaming: true`.");
+        page.comment("Traefik's provider `kubernetesCRD`, which reads the Middlewares, must have `safeNaming: true`.");
     }
     for note in documents.controller.notes() {
         page.item(&format!("ConfigMap: {note}"));

@@ -156,7 +156,7 @@ pub(in super::super) const TABLE: &[Annotation] = &[
     external("auth-method", Line("not needed: the outpost is asked with GET")),
     external(
         "auth-proxy-set-headers",
-        Line("not needed: Traefik itself says which request it asks about"),
+        Line("NOT taken over: Traefik itself says which request it asks about, and no service is told whom to let in"),
     ),
     external(
         "auth-always-set-cookie",
@@ -227,7 +227,7 @@ pub(in super::super) const TABLE: &[Annotation] = &[
     row("canary-by-cookie", Kept, Nothing),
     row("canary-weight", Kept, Nothing),
     row("canary-weight-total", Kept, Nothing),
-    row("custom-http-errors", Kept, ERRORS),
+    row("custom-http-errors", Refused, ERRORS),
     row("disable-proxy-intercept-errors", Nothing, Nothing),
     row(
         "default-backend",

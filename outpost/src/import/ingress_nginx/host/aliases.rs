@@ -12,7 +12,7 @@ impl<'i> Builder<'_, 'i> {
         if self.settings.form == Form::Annotations {
             return aliases;
         }
-        for alias in ingresses.iter().flat_map(|it| of_ingress(it)) {
+        for alias in ingresses.iter().flat_map(|it| it.aliases()) {
             if alias == self.host || aliases.contains(&alias) {
                 continue;
             }
@@ -39,7 +39,7 @@ impl<'i> Builder<'_, 'i> {
                     other.title()
                 ));
             }
-            let has_it = of_ingress(other).any(|own| own == alias);
+            let has_it = other.aliases().any(|own| own == alias);
             if has_it && !other.hosts().all(|host| host == self.host) {
                 return Some(format!(
                     "is an alias of another host in {} too",
@@ -54,10 +54,4 @@ impl<'i> Builder<'_, 'i> {
         }
         None
     }
-}
-
-fn of_ingress(ingress: &Ingress) -> impl Iterator<Item = &str> {
-    let list = ingress.annotation("server-alias").unwrap_or_default();
-    let names = list.split(',').map(str::trim);
-    names.filter(|name| !name.is_empty())
 }

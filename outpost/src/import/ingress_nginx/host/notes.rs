@@ -55,7 +55,8 @@ impl<'i> Builder<'_, 'i> {
     /// Says which services decided.
     fn say_services(&self, locations: &[Location<'i>], notes: &mut Vec<String>) {
         let mut services = Vec::new();
-        for (at, url) in self.gates.iter().enumerate() {
+        for (at, gate) in self.gates.iter().enumerate() {
+            let url = gate.url;
             let service = AuthService::of(url);
             let group = rules::group(Some(at), locations);
             notes.push(format!(
@@ -67,6 +68,14 @@ impl<'i> Builder<'_, 'i> {
                 notes.push(format!(
                     "write in place of {group} what the address said: {}",
                     asked.join(", ")
+                ));
+            }
+            let told = gate.told();
+            if !told.is_empty() {
+                notes.push(format!(
+                    "write in place of {group} what the service was told to decide by, which nothing here \
+                     repeats: {}",
+                    told.join(", ")
                 ));
             }
             if !services.contains(&service) {

@@ -4,9 +4,9 @@ use gatepost_base::Quoted;
 
 use super::super::addresses;
 use super::super::auth_service::AuthService;
+use super::super::gate::Gate;
 use super::super::ingress::{HttpPath, Ingress, PathType, Rule};
 use super::super::location::{Location, Reach, is_readable, rewrite};
-use super::super::protection::service;
 use super::super::settings::Form;
 use super::Builder;
 
@@ -55,9 +55,9 @@ impl<'i> Builder<'_, 'i> {
         };
         let documents = self.documents;
         let addresses = addresses::of_ingress(ingress, &documents.controller).unwrap_or_default();
-        let url = service(ingress, documents).unwrap_or_default();
+        let gate = Gate::of(ingress, documents).unwrap_or_default();
         for path in &http.paths {
-            if let Some(service) = self.old_sign_in(ingress, path, url) {
+            if let Some(service) = self.old_sign_in(ingress, path, gate.is_some()) {
                 self.notes.push(format!(
                     "{}: `{}` is {service}'s own and left out: delete the Ingress",
                     ingress.title(),
@@ -70,8 +70,8 @@ impl<'i> Builder<'_, 'i> {
             }
             let mut open_beginnings = documents.controller.open_beginnings().into_iter();
             let is_open = open_beginnings.any(|beginning| path.text().starts_with(beginning));
-            let gate = url.filter(|_| !is_open);
-            let gate = gate.and_then(|url| self.gates.iter().position(|own| *own == url));
+            let gate = gate.filter(|_| !is_open);
+            let gate = gate.and_then(|gate| self.gates.iter().position(|own| *own == gate));
             locations.push(Location {
                 ingress,
                 path,
@@ -115,10 +115,10 @@ impl<'i> Builder<'_, 'i> {
         &self,
         ingress: &Ingress,
         path: &HttpPath,
-        url: Option<&str>,
+        is_asked: bool,
     ) -> Option<AuthService> {
         let is_own = |path: &HttpPath| {
-            let services = self.gates.iter().map(|url| AuthService::of(url));
+            let services = self.gates.iter().map(|gate| AuthService::of(gate.url));
             services.into_iter().find(|service| {
                 service.own_path().is_some_and(|own| {
                     let rest = path.text().strip_prefix(own);
@@ -126,7 +126,7 @@ impl<'i> Builder<'_, 'i> {
                 })
             })
         };
-        let own = is_own(path).filter(|_| url.is_none())?;
+        let own = is_own(path).filter(|_| !is_asked)?;
         // An Ingress is printed with all of its paths.
         let paths = ingress
             .spec
@@ -144,7 +144,8 @@ impl<'i> Builder<'_, 'i> {
         unfit_text(path.text(), has_regexes)
             .or_else(|| match form {
                 Form::Annotations => unfit_for_the_provider(path, has_regexes),
-                Form::Crds | Form::Gateway => None,
+                Form::Gateway => unfit_for_an_http_route(path, has_regexes),
+                Form::Crds => None,
             })
             .or_else(|| unfit_target(ingress, path.text(), form))
             .or_else(|| unfit_backend(path, form))
@@ -186,6 +187,21 @@ fn unfit_for_the_provider(path: &HttpPath, has_regexes: bool) -> Option<String> 
         format!(
             "to nginx, the path `{text}` is the beginning of a regular expression here, although it is \
              `Exact`; to Traefik it is one path: import with `--to crds`"
+        )
+    })
+}
+
+/// Returns why the API refuses an HTTPRoute with a path, by the rules of its type `HTTPPathMatch`.
+fn unfit_for_an_http_route(path: &HttpPath, has_regexes: bool) -> Option<String> {
+    let (kind, text, _) = Reach::of(path, has_regexes).path_match();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-/._~!$&'()*+,;=:@".contains(c);
+    let has_dots = ["//", "/./", "/../"].iter().any(|part| text.contains(part))
+        || text.ends_with("/.")
+        || text.ends_with("/..");
+    (kind != "RegularExpression" && (has_dots || !text.chars().all(is_plain))).then(|| {
+        format!(
+            "the Gateway API refuses an HTTPRoute with the path {}: import with `--to crds`",
+            Quoted(&text)
         )
     })
 }

@@ -304,23 +304,72 @@ fn a_path_that_only_redirects_is_open_to_no_application() {
 
 #[test]
 fn no_other_service_answers_in_the_outposts_place() {
-    for (list, is_printed) in [
-        ("404", true),
-        ("404, 500,503", true),
-        ("401", false),
-        ("403,404", false),
-        ("302", false),
-        ("400-499", false),
-        ("404,x", false),
-    ] {
+    for list in ["404", "404, 500,503", "401", "302", "400-499", "503"] {
         let parts = [part(
             "wiki",
             &[URL, ("custom-http-errors", list)],
             "/",
             "Prefix",
         )];
-        let printed = imported_all(&parts, Form::Annotations).expressed == 1;
-        assert_eq!(printed, is_printed, "{list}");
+        assert_eq!(
+            imported_all(&parts, Form::Annotations).expressed,
+            0,
+            "{list}"
+        );
         assert_eq!(imported_all(&parts, Form::Crds).expressed, 1, "{list}");
     }
+}
+
+#[test]
+fn an_open_host_with_a_wildcard_alias_meets_the_protected_hosts_below() {
+    for (alias, is_printed) in [
+        ("*.example.com", false),
+        ("other.example.org,*.example.com", false),
+        ("wiki.*", false),
+        ("*.example.org", true),
+        ("own.example.com", true),
+    ] {
+        let mut open = part("open", &[("server-alias", alias)], "/", "Prefix");
+        open["spec"]["rules"][0]["host"] = "open.example.com".into();
+        let parts = [part("wiki", &[URL], "/", "Prefix"), open];
+        for form in [Form::Annotations, Form::Gateway] {
+            let imported = imported_all(&parts, form);
+            assert_eq!(imported.expressed == 1, is_printed, "{alias}: {imported:?}");
+        }
+        assert_eq!(imported_all(&parts, Form::Crds).expressed, 1, "{alias}");
+    }
+}
+
+#[test]
+fn what_an_ingress_tells_its_service_makes_another_group() {
+    for (key, value) in [
+        ("auth-proxy-set-headers", "default/admins-alone"),
+        ("auth-snippet", "proxy_set_header X-Required-Role admin;"),
+        ("auth-method", "POST"),
+    ] {
+        for form in [Form::Annotations, Form::Crds, Form::Gateway] {
+            let parts = [
+                part("wiki", &[URL], "/", "Prefix"),
+                part("admin", &[URL, (key, value)], "/admin", "Prefix"),
+            ];
+            let text = imported_all(&parts, form).text;
+            assert!(text.contains("CHANGE-ME-2"), "{key}: {text}");
+            let line = text.lines().find(|line| line.contains("was told"));
+            let line = line.unwrap_or_else(|| panic!("{key}: {text}"));
+            assert!(line.contains(key), "{line}");
+        }
+    }
+}
+
+#[test]
+fn a_path_that_the_gateway_api_refuses_is_refused() {
+    for path in ["/geheim-ä", "/a b", "/a//b", "/a/../b", "/a/."] {
+        for kind in ["Prefix", "Exact"] {
+            let parts = [part("wiki", &[URL], path, kind)];
+            let imported = imported_all(&parts, Form::Gateway);
+            assert_eq!(imported.expressed, 0, "{path}: {}", imported.text);
+        }
+    }
+    let parts = [part("wiki", &[URL], "/a!$&'()*+,;=:@-._~", "Prefix")];
+    assert_eq!(imported_all(&parts, Form::Gateway).expressed, 1);
 }
