@@ -11,6 +11,10 @@ use crate::json::{text, time};
 use crate::named_claim::{NamedClaim, texts};
 use crate::settings::ClaimSettings;
 
+mod renewed;
+
+pub(crate) use renewed::Answered;
+
 /// Verified claims of several sources. Each claim is taken of the first source that has it, and
 /// claims that mean something together only are taken of one source.
 pub(crate) struct ClaimSources<'a>(pub(crate) Vec<&'a Map<String, Value>>);
@@ -26,6 +30,16 @@ pub(crate) struct Wanted<'a> {
     pub(crate) extra: &'a [NamedClaim],
     /// Whether an address is wanted that the provider calls unverified.
     pub(crate) unverified_email: bool,
+}
+
+impl Wanted<'_> {
+    /// Returns whether the name that a user signs in with is an address.
+    fn username_is_address(&self) -> bool {
+        let ClaimSettings {
+            username, email, ..
+        } = self.claims;
+        username.is_top(EMAIL.claim) || username == email
+    }
 }
 
 /// A claim that says of another whether it is verified, in the same source alone (OpenID Connect
@@ -134,9 +148,7 @@ impl<'a> ClaimSources<'a> {
         let usable = |verified| wanted.unverified_email || verified != Some(false);
         let (email, email_verified) = self.pair(&settings.email, EMAIL);
         let email = email.filter(|_| usable(email_verified));
-        let is_address =
-            settings.username.is_top(EMAIL.claim) || settings.username == settings.email;
-        let username = if is_address {
+        let username = if wanted.username_is_address() {
             // An address that is not verified is not a name either: it may be another user's.
             let (address, verified) = self.pair(&settings.username, EMAIL);
             address.filter(|_| usable(verified))

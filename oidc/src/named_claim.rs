@@ -43,12 +43,16 @@ impl NamedClaim {
 
     /// Returns whether an identity may have this telephone number.
     pub(crate) fn takes_number(&self, text: &str, verified: Option<bool>) -> bool {
-        !self.by_rules || (verified != Some(false) && fits(text))
+        if self.by_rules {
+            verified != Some(false) && fits(text)
+        } else {
+            is_one(text)
+        }
     }
 
     /// Returns the claim's value as one text: a list's entries are joined by `|`.
     ///
-    /// Headers show what can be shown. Rules may also ask that a user does not have a value, so what
+    /// Headers show what can be shown: a text that would read as several is left out. Rules may also ask that a user does not have a value, so what
     /// they compare is left out as a whole where a part of it has no place in that text.
     pub(crate) fn text(&self, value: &Value) -> Option<String> {
         match value {
@@ -60,19 +64,30 @@ impl NamedClaim {
                 let joined = texts?.join("|");
                 (!joined.is_empty() && joined.len() <= MAX_RULE_TEXT_BYTES).then_some(joined)
             }
-            Value::Array(_) => {
-                let mut texts = texts(value);
-                texts.retain(|text| !text.contains(SEPARATOR));
-                (!texts.is_empty()).then(|| texts.join("|"))
+            Value::Array(_) => joined(&texts(value)),
+            value => {
+                let fits: fn(&str) -> bool = if self.by_rules { fits } else { is_one };
+                scalar(value).filter(|text| fits(text))
             }
-            value => scalar(value).filter(|text| !self.by_rules || fits(text)),
         }
     }
 }
 
 /// Returns whether a text is short, and does not read as a list.
 fn fits(text: &str) -> bool {
-    text.len() <= MAX_RULE_TEXT_BYTES && !text.contains(SEPARATOR)
+    text.len() <= MAX_RULE_TEXT_BYTES && is_one(text)
+}
+
+/// Returns whether a text does not read as a list.
+fn is_one(text: &str) -> bool {
+    !text.contains(SEPARATOR)
+}
+
+/// Returns a list's texts as one, without those that would read as several.
+pub(crate) fn joined(texts: &[String]) -> Option<String> {
+    let texts = texts.iter().map(String::as_str);
+    let shown: Vec<&str> = texts.filter(|text| is_one(text)).collect();
+    (!shown.is_empty()).then(|| shown.join("|"))
 }
 
 /// Returns a text, a number or a flag as text.

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value};
+use serde_json::Map;
 
-use crate::claims::{ClaimSources, Wanted};
+use crate::claims::{Answered, ClaimSources};
 use crate::discovery;
 use crate::error::SignInError;
 use crate::form::Form;
@@ -22,6 +22,8 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(3);
 pub struct Refreshed {
     /// The user, as the provider describes them now.
     pub identity: Identity,
+    /// Why the user is described as before: the new ID token is invalid, and confirms nothing.
+    pub unconfirmed: Option<SignInError>,
     /// The next refresh token, where the provider rotates them.
     pub refresh_token: Option<Secret>,
     /// The next access token, where there is one.
@@ -108,6 +110,7 @@ impl Provider {
         let tokens = self.tokens(&found, form).await?;
         let mut refreshed = Refreshed {
             identity: known.clone(),
+            unconfirmed: None,
             refresh_token: tokens.refresh.clone(),
             access_token: tokens.issued().ok(),
             id_token: None,
@@ -135,12 +138,13 @@ impl Provider {
                     tracing::warn!(provider, %error, "the refreshed ID token is invalid");
                     // Who issued the one may have issued the other.
                     refreshed.access_token = None;
+                    refreshed.unconfirmed = Some(error.into());
                     return Ok(refreshed);
                 }
             }
         }
         let wanted = self.wanted(extra);
-        let lacking = ClaimSources(vec![&id_claims]).lacks(&wanted);
+        let lacking = ClaimSources(vec![&id_claims]).lacks_at_renewal(&wanted, known);
         let mut userinfo = Map::new();
         if lacking && found.metadata.userinfo_endpoint.is_some() {
             let asked = match tokens.access() {
@@ -154,21 +158,22 @@ impl Provider {
                 }
                 Err(error) => {
                     tracing::warn!(provider, %error, "claims of userinfo stay as they were");
-                    refreshed.identity = partly_renewed(known, &id_claims, &wanted);
+                    let sources = ClaimSources(vec![&id_claims]);
+                    refreshed.identity = sources.renewed(&wanted, known, Answered::NotUserinfo);
                     return Ok(refreshed);
                 }
             }
         }
         if !id_claims.is_empty() || !userinfo.is_empty() {
             let sources = ClaimSources(vec![&id_claims, &userinfo]);
-            let mut identity = sources.identity(&wanted, &known.subject);
+            let mut identity = sources.renewed(&wanted, known, Answered::All);
             let added = self.add_groups_left_out(&mut identity, &sources.0, &tokens);
             if let Err(error) = added.await {
                 tracing::warn!(provider, %error, "the groups stay as they were");
                 identity.groups.clone_from(&known.groups);
                 identity.groups_whole = known.groups_whole;
             }
-            refreshed.identity = with_authentication_of(known, identity);
+            refreshed.identity = identity;
         }
         Ok(refreshed)
     }
@@ -180,102 +185,5 @@ impl Provider {
         };
         let asked = discovery::fetch_keys(&found.metadata, &self.http);
         matches!(tokio::time::timeout(SIGN_OF_LIFE, asked).await, Ok(Ok(_)))
-    }
-}
-
-/// Returns the user where the refreshed ID token has a part of the claims and userinfo fails: those
-/// of the token count, since they are verified and newer, and the rest stays as it was.
-fn partly_renewed(
-    known: &Identity,
-    id_claims: &Map<String, Value>,
-    wanted: &Wanted<'_>,
-) -> Identity {
-    let sources = ClaimSources(vec![id_claims]);
-    let newer = sources.identity(wanted, &known.subject);
-    let mut identity = with_authentication_of(known, newer);
-    let or = |said: Option<String>, known: &Option<String>| said.or_else(|| known.clone());
-    identity.preferred_username = or(identity.preferred_username, &known.preferred_username);
-    identity.name = or(identity.name, &known.name);
-    // An address that is left out as unverified does not bring back the one before.
-    if !sources.says(&wanted.claims.email) {
-        identity.email.clone_from(&known.email);
-        identity.email_verified = known.email_verified;
-    }
-    if !sources.says_groups(wanted.claims) {
-        identity.groups.clone_from(&known.groups);
-        identity.groups_whole = known.groups_whole;
-    }
-    for (name, text) in &known.extra {
-        if !sources.says_named(name) {
-            identity.extra.insert(name.clone(), text.clone());
-            if !known.claims_of_rules.contains(name) {
-                identity.claims_of_rules.remove(name);
-            }
-        }
-    }
-    identity
-}
-
-/// Keeps how and when the user was authenticated, since a renewal is not an authentication.
-///
-/// A refreshed ID token has the time of the original authentication (OpenID Connect Core 1.0 §12.2).
-/// Some providers write the time of issue, or say how the user authenticated since, elsewhere: with
-/// that a session would be fresh for ever, or a copy of it would become as strong as another one of
-/// the same user. Only an earlier time counts.
-fn with_authentication_of(known: &Identity, mut identity: Identity) -> Identity {
-    identity.auth_time = known.auth_time.min(identity.auth_time.or(known.auth_time));
-    identity.acr.clone_from(&known.acr);
-    identity.amr.clone_from(&known.amr);
-    identity
-}
-
-#[cfg(test)]
-mod tests {
-    use gatepost_session::NumericDate;
-
-    use super::*;
-
-    #[test]
-    fn a_renewal_never_moves_the_authentication_to_a_later_time() {
-        let at = |seconds: Option<u64>| Identity {
-            auth_time: seconds.map(NumericDate::from_seconds),
-            ..Identity::default()
-        };
-        for (known, newer, expected) in [
-            (Some(100), Some(900), Some(100)),
-            (Some(100), Some(50), Some(50)),
-            (Some(100), None, Some(100)),
-            (None, Some(900), None),
-        ] {
-            let identity = with_authentication_of(&at(known), at(newer));
-            assert_eq!(
-                identity.auth_time,
-                at(expected).auth_time,
-                "{known:?} {newer:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_renewal_never_makes_the_authentication_another() {
-        let of = |auth_time: Option<u64>, acr: Option<&str>, amr: &[&str]| Identity {
-            auth_time: auth_time.map(NumericDate::from_seconds),
-            acr: acr.map(Into::into),
-            amr: amr.iter().map(|&method| method.into()).collect(),
-            ..Identity::default()
-        };
-        let known = of(Some(100), Some("silver"), &["pwd"]);
-        for newer in [
-            of(None, Some("gold"), &["pwd", "otp"]),
-            of(Some(100), Some("gold"), &["hwk"]),
-            of(Some(50), Some("gold"), &["hwk"]),
-            of(Some(900), None, &[]),
-        ] {
-            let renewed = with_authentication_of(&known, newer.clone());
-            assert_eq!(renewed.acr, known.acr, "{newer:?}");
-            assert_eq!(renewed.amr, known.amr, "{newer:?}");
-        }
-        let renewed = with_authentication_of(&of(None, None, &[]), known);
-        assert_eq!((renewed.acr, renewed.amr), (None, Vec::new()));
     }
 }

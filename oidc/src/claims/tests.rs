@@ -2,7 +2,7 @@ use super::*;
 use crate::groups::MAX_GROUPS;
 use serde_json::json;
 
-fn map(value: Value) -> Map<String, Value> {
+pub(super) fn map(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(map) => map,
         other => panic!("not an object: {other}"),
@@ -19,7 +19,7 @@ fn identity(claims: Value, extra: &[&str]) -> Identity {
     ClaimSources(vec![&claims]).identity(&wanted(&settings, &extra), "s")
 }
 
-fn wanted<'w>(claims: &'w ClaimSettings, extra: &'w [NamedClaim]) -> Wanted<'w> {
+pub(super) fn wanted<'w>(claims: &'w ClaimSettings, extra: &'w [NamedClaim]) -> Wanted<'w> {
     Wanted {
         issuer: "i",
         claims,

@@ -349,7 +349,11 @@ impl Asking {
         match refreshed {
             Ok(refreshed) => {
                 pauses.note_available(name);
-                metrics::revalidated(name, Revalidated::Valid);
+                let unconfirmed = refreshed.unconfirmed;
+                let last_validated = match &unconfirmed {
+                    None => now,
+                    Some(_) => record.last_validated,
+                };
                 let renewed = SessionRecord {
                     identity: refreshed.identity,
                     refresh_token: refreshed
@@ -364,10 +368,21 @@ impl Asking {
                         kept.or_else(|| lacks.then(|| AccessToken::absent(now)))
                     }),
                     id_token: refreshed.id_token.unwrap_or(record.id_token.clone()),
-                    last_validated: now,
+                    last_validated,
                     ..(*record).clone()
                 };
-                self.save(renewed).await
+                let saved = self.save(renewed).await?;
+                match (saved, unconfirmed) {
+                    (Revalidation::Valid(record), Some(error)) => {
+                        pauses.note_doubt(&record.id, Doubt::Unclear).await;
+                        self.goes_on_unconfirmed(record, &error)
+                    }
+                    (saved, None) => {
+                        metrics::revalidated(name, Revalidated::Valid);
+                        Ok(saved)
+                    }
+                    (saved, Some(_)) => Ok(saved),
+                }
             }
             Err(RefreshError::Over(reason)) => {
                 pauses.note_available(name);

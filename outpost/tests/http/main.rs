@@ -38,6 +38,7 @@ mod provider;
 mod redirects;
 mod renewal;
 mod renewal_beside;
+mod renewed_claims;
 mod resources;
 mod rule_names;
 mod said_of_providers;
