@@ -37,7 +37,7 @@ mod tests;
 
 /// How long a user may take at the provider, in seconds: a little longer than the half hour that
 /// the pages of providers last.
-const LIFETIME_SECONDS: u32 = 2_100;
+pub(crate) const LIFETIME_SECONDS: u32 = 2_100;
 
 /// The room that the cookies of all flows of a browser share, in bytes. Beyond it the oldest flows
 /// are dropped: many servers accept 8 KiB of cookies, of which a session takes up to half. The
@@ -151,7 +151,8 @@ impl AskedRequest {
 }
 
 impl PendingSignIn {
-    /// Returns what to keep of an authorization request, made now, until its callback.
+    /// Returns what to keep of an authorization request until its callback, of a sign-in that begins
+    /// `now`.
     pub(crate) fn new(
         request: AuthorizationRequest,
         note: Note,

@@ -451,6 +451,7 @@ fn end_request(selector: SessionSelector) -> EndRequest {
         delayed: false,
         window: 900,
         credential_lifetime: 900,
+        sign_in: 0,
         unknown_until: None,
     }
 }

@@ -24,6 +24,9 @@ pub struct EndRequest {
     /// How long any credential that was issued at `requested_at` may be accepted, including access
     /// tokens of machine clients, in seconds.
     pub credential_lifetime: u64,
+    /// How long a sign-in that began before `requested_at` may take, in seconds: the code that it brings
+    /// back may be of what the request ends.
+    pub sign_in: u64,
     /// When the last cookie expires of the one session that `selector` names, if there may be a
     /// cookie although the store does not know the session: a full store may have removed it, or
     /// the store may have lost its data.
@@ -94,10 +97,11 @@ impl EndRequest {
     /// Some are needed even if the store knows no session: everything that a user had, or that all
     /// users had, is revoked as of the request, and so is a single session that has a cookie.
     pub fn revocations(&self, ended: &[EndedSession]) -> Vec<Revocation> {
+        let latest = |lifetime: u64| self.expiry(lifetime.max(self.sign_in));
         let last_expiry = ended
             .iter()
             .map(|ended| ended.window_ends)
-            .fold(self.expiry(self.credential_lifetime), NumericDate::max);
+            .fold(latest(self.credential_lifetime), NumericDate::max);
         // A revocation by subject refuses every credential up to the request, so only sessions with
         // a later cookie are named besides it: a cookie that was issued in the very second of an
         // earlier request is dated one second later.
@@ -116,7 +120,7 @@ impl EndRequest {
                     issuer: issuer.clone(),
                     session: session.clone(),
                     at: self.requested_at,
-                    until: self.expiry(self.window),
+                    until: latest(self.window),
                 }),
             ),
             SessionSelector::SubjectWithoutProviderSession { issuer, subject } => (
@@ -125,7 +129,7 @@ impl EndRequest {
                     issuer: issuer.clone(),
                     subject: subject.clone(),
                     at: self.requested_at,
-                    until: self.expiry(self.window),
+                    until: latest(self.window),
                 }),
             ),
             SessionSelector::Subject { issuer, subject } => (

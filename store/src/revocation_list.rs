@@ -65,6 +65,8 @@ struct Entries {
     everyone: Option<NumericDate>,
     /// When the store last lost its sessions.
     lost: Option<NumericDate>,
+    /// When a user, a session at a provider or everyone was last revoked.
+    latest: Option<NumericDate>,
     /// How often the entries have changed.
     changes: u64,
 }
@@ -73,6 +75,9 @@ impl Entries {
     fn add(&mut self, revocation: Revocation) {
         if self.all.contains(&revocation) {
             return;
+        }
+        if !matches!(revocation, Revocation::Lost { .. }) {
+            self.latest = self.latest.max(revocation.at());
         }
         match &revocation {
             Revocation::Session { id, until } => {
@@ -115,7 +120,7 @@ impl Entries {
         self.tokens_revoked_at(issuer, subject).max(self.lost)
     }
 
-    fn record_revoked_at(&self, record: &SessionRecord) -> Option<NumericDate> {
+    fn user_revoked_at(&self, record: &SessionRecord) -> Option<NumericDate> {
         let Identity {
             issuer, subject, ..
         } = &record.identity;
@@ -123,7 +128,11 @@ impl Entries {
             Some(session) => self.provider_sessions.get(issuer, session),
             None => self.without_provider_session.get(issuer, subject),
         };
-        self.sessions_revoked_at(issuer, subject).max(at_provider)
+        self.tokens_revoked_at(issuer, subject).max(at_provider)
+    }
+
+    fn record_revoked_at(&self, record: &SessionRecord) -> Option<NumericDate> {
+        self.user_revoked_at(record).max(self.lost)
     }
 
     fn to_file(&self) -> RevokedList {
@@ -210,6 +219,18 @@ impl RevocationList {
     /// expired. If it began up to then it is invalid, and so is a cookie that was issued up to then.
     pub fn revoked_at(&self, record: &SessionRecord) -> Option<NumericDate> {
         self.read(|entries| entries.record_revoked_at(record))
+    }
+
+    /// Returns when someone last revoked the sessions among which this one is, if that has not expired.
+    /// The sign-in that it is of is invalid if it began up to then: the provider may have answered
+    /// before.
+    pub fn sign_ins_revoked_at(&self, record: &SessionRecord) -> Option<NumericDate> {
+        self.read(|entries| entries.user_revoked_at(record))
+    }
+
+    /// Returns when sessions of any user or of everyone were last revoked, if that has not expired.
+    pub fn last_revoked_at(&self) -> Option<NumericDate> {
+        self.read(|entries| entries.latest)
     }
 
     /// Returns when the last cookie of a session expires, if the session is revoked by its id.

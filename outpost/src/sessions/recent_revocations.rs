@@ -18,9 +18,14 @@ const REMEMBERED: u64 = 600;
 /// remembered one is refused, since the revocations before it are not known.
 const MAX_REMEMBERED: usize = 10_000;
 
-/// A place in the order of revocations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Mark(u64);
+/// The place of a sign-in in the order of revocations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// The number of the first revocation after the exchange of its code began.
+    next: u64,
+    /// When the browser was sent to the provider.
+    pub(super) began: NumericDate,
+}
 
 /// The recent revocations.
 #[derive(Debug, Default)]
@@ -35,9 +40,10 @@ struct Recent {
 }
 
 impl RecentRevocations {
-    /// Marks the present in the order of revocations.
-    pub(super) fn mark(&self) -> Mark {
-        Mark(self.recent().next)
+    /// Marks the present in the order of revocations, for a sign-in that `began` then.
+    pub(super) fn mark(&self, began: NumericDate) -> Mark {
+        let next = self.recent().next;
+        Mark { next, began }
     }
 
     /// Remembers a revocation. One session that is named by its own id concerns no sign-in.
@@ -63,8 +69,11 @@ impl RecentRevocations {
     /// Returns whether a revocation since `mark` concerns this session.
     pub(super) fn concern(&self, record: &SessionRecord, mark: Mark) -> bool {
         let recent = self.recent();
-        let since = recent.all.iter().filter(|(number, ..)| mark.0 <= *number);
-        mark.0 < recent.forgotten || since.into_iter().any(|(.., which)| which.matches(record))
+        let since = recent
+            .all
+            .iter()
+            .filter(|(number, ..)| mark.next <= *number);
+        mark.next < recent.forgotten || since.into_iter().any(|(.., which)| which.matches(record))
     }
 
     fn recent(&self) -> MutexGuard<'_, Recent> {
@@ -120,10 +129,13 @@ mod tests {
             (SessionSelector::All, true),
         ] {
             let recent = RecentRevocations::default();
-            let before = recent.mark();
+            let before = recent.mark(record().created);
             recent.remember(&which, record().created);
             assert_eq!(recent.concern(&record(), before), expected, "{which:?}");
-            assert!(!recent.concern(&record(), recent.mark()), "{which:?}");
+            assert!(
+                !recent.concern(&record(), recent.mark(record().created)),
+                "{which:?}"
+            );
         }
     }
 
@@ -134,15 +146,15 @@ mod tests {
             issuer: "https://id.example.com".into(),
             subject: "bob".into(),
         };
-        let early = recent.mark();
+        let early = recent.mark(record().created);
         for _ in 0..=MAX_REMEMBERED {
             recent.remember(&other, record().created);
         }
         assert!(recent.concern(&record(), early));
-        assert!(!recent.concern(&record(), recent.mark()));
+        assert!(!recent.concern(&record(), recent.mark(record().created)));
 
         let recent = RecentRevocations::default();
-        let mark = recent.mark();
+        let mark = recent.mark(record().created);
         recent.remember(&SessionSelector::All, record().created);
         recent.remember(&other, record().created.plus_seconds(REMEMBERED + 1));
         assert_eq!(recent.recent().all.len(), 1);

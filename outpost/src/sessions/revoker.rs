@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 
 use super::recent_revocations::{Mark, RecentRevocations};
 use crate::session_times::SessionTimes;
+use crate::sign_in_flow::LIFETIME_SECONDS;
 use gatepost_base::Clock;
 use gatepost_base::contained::contained;
 use gatepost_base::files::Readable;
@@ -70,21 +71,32 @@ impl Revoker {
         &self.revocations
     }
 
-    /// Marks where a sign-in begins in the order of revocations: see [`Self::concern`].
-    pub async fn mark(&self) -> Mark {
+    /// Returns the time of a sign-in that begins now: after that of each revocation that is known, so
+    /// that none of the same second concerns it.
+    pub fn sign_in_begins(&self) -> NumericDate {
+        let now = self.clock.now();
+        let is_second_of_one = self.revocations.last_revoked_at() == Some(now);
+        now.plus_seconds(is_second_of_one.into())
+    }
+
+    /// Marks where the exchange of a code begins in the order of revocations, of a sign-in that `began`
+    /// then: see [`Self::concern`].
+    pub async fn mark(&self, began: NumericDate) -> Mark {
         // What other replicas have revoked before is not taken for later. If the store cannot say, the
         // sign-in may be refused for it.
         if let Err(error) = self.look().await {
             tracing::debug!(%error, "a sign-in begins without the revocations of other replicas");
         }
-        self.recent.mark()
+        self.recent.mark(began)
     }
 
     /// Returns whether a session that has just been stored was revoked since its sign-in began, here
     /// or by another replica.
     ///
     /// A revocation is remembered, and is in the log, before sessions are searched for it. So it is
-    /// seen here, or it finds the session there.
+    /// seen here, or it finds the session there. One from before the exchange of the code may have
+    /// ended what the code is of, at the provider: it counts while the list has it, which is at least
+    /// as long as a sign-in lasts.
     ///
     /// # Errors
     ///
@@ -96,7 +108,9 @@ impl Revoker {
     ) -> Result<bool, StoreUnavailable> {
         self.look().await?;
         let is_named = self.revocations.session_revoked_until(&record.id).is_some();
-        Ok(is_named || self.is_over(record) || self.recent.concern(record, since))
+        let revoked = self.revocations.sign_ins_revoked_at(record);
+        let is_of_before = revoked.is_some_and(|at| since.began <= at);
+        Ok(is_named || is_of_before || self.is_over(record) || self.recent.concern(record, since))
     }
 
     /// Returns whether a session began before all sessions among which it is were revoked, and so
@@ -227,6 +241,7 @@ impl Revoker {
             window: times.window,
             // The token of a machine client may be valid for longer.
             credential_lifetime: times.window.max(times.token_age),
+            sign_in: LIFETIME_SECONDS.into(),
             unknown_until,
         };
         let revoker = Arc::clone(self);
@@ -480,6 +495,7 @@ mod tests {
                 delayed: false,
                 window: 900,
                 credential_lifetime: 900,
+                sign_in: 0,
                 unknown_until: None,
             });
         }

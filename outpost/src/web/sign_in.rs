@@ -180,7 +180,7 @@ async fn authorize(
     };
     let authorization = provider.authorize(redirect_uri, options).await?;
     let url = authorization.url.clone();
-    let now = context.now();
+    let now = context.sessions().revoker().sign_in_begins();
     let pending = PendingSignIn::new(authorization, note, purpose, now);
     let flows = FlowCookies::find(request.cookies(), application, keys);
     context.outpost.long_targets.keep(&pending, application);

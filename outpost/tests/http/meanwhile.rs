@@ -180,6 +180,71 @@ async fn a_first_sign_in_begins_no_session_that_was_ended_while_its_code_was_exc
     }
 }
 
+/// A code of a session at the provider that has ended since, and with it what the user had there: a
+/// second tab may bring it back for as long as it lasts.
+#[tokio::test]
+async fn a_code_from_before_a_logout_begins_no_session() {
+    let endings = [
+        "sid",
+        "sub",
+        "sub, without sid",
+        "other session",
+        "other person",
+    ];
+    let both = |ending| [(ending, false), (ending, true)];
+    for (ending, is_elsewhere) in endings.into_iter().flat_map(both) {
+        let world = World::with("session: {window: 1m}").await;
+        let replica = world.replica_with("session: {window: 1m}").await;
+        let at = if is_elsewhere { &replica } else { &world };
+        let case = format!("{ending}, elsewhere: {is_elsewhere}");
+        let has_session = ending != "sub, without sid";
+        let with_session = move |claims: &mut serde_json::Value| {
+            if has_session {
+                claims["sid"] = json!("at-work");
+            }
+        };
+        world.provider.script().claims = Box::new(with_session);
+        let mut browser = world.browser();
+        let back = browser.begin(START).await;
+        let mut token = claims(&world, "1");
+        (token["iat"], token["exp"]) = (json!(now()), json!(now() + 120));
+        match ending {
+            "sid" => {
+                token.as_object_mut().expect("claims").remove("sub");
+                token["sid"] = json!("at-work");
+            }
+            "sub, without sid" => token["sid"] = json!("at-work"),
+            "other session" => token["sid"] = json!("at-home"),
+            "other person" => token["sub"] = json!("bob-id"),
+            _ => {}
+        }
+        log_out(at, &header(), &token).await.expect(200);
+        let is_other = ending.starts_with("other");
+        // At once, and for as long as the sign-in may last.
+        let mut late = browser.clone();
+        let reply = browser.load(back.as_str()).await;
+        assert_eq!(reply.sets_session(), is_other, "{case}: {reply:?}");
+        assert_eq!(reply.status, if is_other { 302 } else { 400 }, "{case}");
+        if is_other {
+            continue;
+        }
+        // A sign-in that begins now is none of them, also with the `sid` of before.
+        let mut again = world.browser();
+        again.sign_in(START).await.expect(302);
+        assert_eq!(status(&world, &cookies(&again)).await, 200, "{case}");
+        // Nor has the list forgotten it before the sign-in is over.
+        let back = late.begin(START).await;
+        world.wait(1);
+        (token["iat"], token["exp"], token["jti"]) = (json!(now()), json!(now() + 120), json!("2"));
+        log_out(at, &header(), &token).await.expect(200);
+        world.wait(34 * 60);
+        let revocations = world.outpost.sessions.revoker().revocations();
+        revocations.remove_expired(world.outpost.clock.now());
+        let reply = late.load(back.as_str()).await;
+        assert!(!reply.sets_session(), "{case}: {reply:?}");
+    }
+}
+
 /// Row B2: the provider has taken the old refresh token back, and the store cannot keep the new one
 /// for longer than requests wait for it.
 #[tokio::test]

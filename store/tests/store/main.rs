@@ -107,6 +107,7 @@ fn end_request(selector: SessionSelector) -> EndRequest {
         delayed: false,
         window: 10,
         credential_lifetime: 10,
+        sign_in: 0,
         unknown_until: None,
     }
 }

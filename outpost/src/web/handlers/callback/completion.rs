@@ -49,7 +49,7 @@ impl Callback<'_> {
             began,
         } = pending;
         let at_provider = Duration::from_secs(context.now().seconds_since(began));
-        let revocations = context.sessions().revoker().mark().await;
+        let revocations = context.sessions().revoker().mark(began).await;
         let claims = self.application.claims_of_sessions();
         let signed_in = provider
             .finish(code, nonce, code_verifier, redirect_uri, &claims)
