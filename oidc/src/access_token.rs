@@ -25,8 +25,8 @@ pub(crate) const MAX_TOKEN_BYTES: usize = 16 * 1024;
 pub struct Holder {
     /// The user or client.
     pub identity: Identity,
-    /// When the token was issued, or the provider last said that it is active.
-    pub issued: NumericDate,
+    /// When the token was issued; `None` where the provider does not say (RFC 7662 §2.2).
+    pub issued: Option<NumericDate>,
     /// When it expires.
     pub expires: NumericDate,
     /// The claims of the token, or of the provider's response about it.
@@ -367,7 +367,7 @@ pub(crate) fn check_is_not_handed_on(
 
 /// When a token was issued, and until when it counts.
 pub(crate) struct Times {
-    pub(crate) issued: NumericDate,
+    pub(crate) issued: Option<NumericDate>,
     pub(crate) expires: NumericDate,
 }
 
@@ -387,7 +387,8 @@ pub(crate) fn times(
     max_age: u64,
 ) -> Result<Times, Refusal> {
     check_are_times(claims)?;
-    let issued = time(claims, "iat").unwrap_or(now);
+    let said = time(claims, "iat");
+    let issued = said.unwrap_or(now);
     let expires = time(claims, "exp").map(|expires| expires.plus_seconds(CLOCK_SKEW_SECONDS));
     let begins = time(claims, "nbf").map_or(issued, |nbf| nbf.max(issued));
     if begins > now.plus_seconds(CLOCK_SKEW_SECONDS)
@@ -400,7 +401,7 @@ pub(crate) fn times(
     }
     let last = issued.plus_seconds(max_age);
     Ok(Times {
-        issued,
+        issued: said,
         expires: expires.map_or(last, |expires| expires.min(last)),
     })
 }

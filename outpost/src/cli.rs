@@ -190,7 +190,7 @@ enum SessionCommand {
     Revoke {
         #[command(flatten)]
         whose: sessions::Whose,
-        /// The provider of the subject, where there are several.
+        /// The issuer of the subject, where there are several: a provider, or one of `machineTokens.issuers`.
         #[arg(long)]
         issuer: Option<String>,
         #[command(flatten)]

@@ -418,6 +418,8 @@ impl MachineClients {
             // The token is the outpost's.
             Credentials::Basic { .. } => Proved::default(),
         };
+        // Before it is asked for: a revocation that comes meanwhile counts.
+        let obtained = matches!(credentials, Credentials::Basic { .. }).then(|| clock.now());
         let (token, holder) = match (authority, credentials) {
             (
                 Authority::Issuer(issuer),
@@ -460,6 +462,7 @@ impl MachineClients {
         let machine = MachineClient {
             holder,
             token: Some(token),
+            obtained,
             until,
         };
         if context.is_revoked(&machine) {

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeSet;
 
+use gatepost_base::QuotedList;
 use gatepost_session::SessionId;
 
 use super::config_file::ConfigFile;
 use super::operator::{ask, time, unexpected};
-use super::output::{complain, say};
+use super::output::{said, say};
 use crate::admin::{AdminRequest, AdminResponse, KeyRequest};
 use crate::application::ApplicationSettings;
 use crate::compat::Conventions;
@@ -61,7 +62,7 @@ pub(super) async fn revoke(file: &ConfigFile, whose: Whose, issuer: Option<Strin
         (Some(id), _) => (file.load_own()?, vec![AdminRequest::RevokeSession { id }]),
         (None, Some(subject)) => {
             let config = file.load_or_ask().await?;
-            let issuers = issuers_of(&config, issuer)?.into_iter();
+            let issuers = said(issuers_of(&config, issuer))?.into_iter();
             let revoke = |issuer| AdminRequest::RevokeSubject {
                 issuer,
                 subject: subject.clone(),
@@ -103,20 +104,59 @@ async fn tell_of_keys(config: &Config) -> Option<()> {
     Some(())
 }
 
-/// Returns the issuers for which a subject is a user: the given one, the only one, or all of
-/// authentik's, which knows a user by one subject at each of its providers.
-fn issuers_of(config: &Config, given: Option<String>) -> Option<BTreeSet<String>> {
+/// A subject of which it is not known who names it.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("--issuer is missing: there are several, {}", QuotedList(.0))]
+struct IssuerMissing(Vec<String>);
+
+/// Returns the issuers by whose word a subject is a user or a machine client: the given one, the only
+/// one, or all where there is authentik, which knows a user by one subject at each of its providers.
+fn issuers_of(config: &Config, given: Option<String>) -> Result<BTreeSet<String>, IssuerMissing> {
     let of_authentik = |application: &ApplicationSettings| {
         application.capabilities.conventions == Conventions::Authentik
     };
-    let all = config.providers.iter();
-    let all: BTreeSet<String> = all.map(|known| known.issuer.to_string()).collect();
-    match given {
-        Some(issuer) => Some(BTreeSet::from([issuer])),
-        None if all.len() == 1 || config.applications.iter().any(of_authentik) => Some(all),
-        None => {
-            complain(&"--issuer is missing: there are several providers");
-            None
-        }
+    if let Some(issuer) = given {
+        return Ok(BTreeSet::from([issuer]));
+    }
+    let of_users = config.providers.iter();
+    let of_users = of_users.map(|known| known.issuer.to_string());
+    let machines = config.applications.iter();
+    let machines = machines.filter_map(|application| application.machine_clients.as_ref());
+    let of_machines = machines.flat_map(|machines| &machines.issuers);
+    let of_machines = of_machines.map(|issuer| issuer.tokens.issuer.clone());
+    let all: BTreeSet<String> = of_users.chain(of_machines).collect();
+    if all.len() == 1 || config.applications.iter().any(of_authentik) {
+        Ok(all)
+    } else {
+        Err(IssuerMissing(all.into_iter().collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn issuers(applications: &str) -> Result<BTreeSet<String>, IssuerMissing> {
+        let config = format!(
+            "
+keys: ['a:Zm9yLXRoZS10ZXN0cy1vZi1nYXRlcG9zdC1hbG9uZTE=']
+providers:
+  - {{name: main, issuer: 'https://id.example.com', clientId: a, clientSecret: b}}
+applications: [{applications}]
+"
+        );
+        issuers_of(&Config::parse(&config, []).expect("a configuration"), None)
+    }
+
+    /// A token of a cluster is not revoked where the command asks for the users of the provider alone.
+    #[test]
+    fn a_subject_may_be_of_any_issuer_whose_tokens_are_accepted() {
+        let app = "{name: app, externalUrl: 'https://app.example.com'}";
+        let api = "{name: api, externalUrl: 'https://api.example.com', machines: bearer,
+            machineTokens: {issuers: [{issuer: 'https://cluster.example.com', audience: [api]}]}}";
+        let (user, machine) = ("https://id.example.com", "https://cluster.example.com");
+        assert_eq!(issuers(app), Ok(BTreeSet::from([user.to_owned()])));
+        let several = IssuerMissing(vec![machine.to_owned(), user.to_owned()]);
+        assert_eq!(issuers(&format!("{app}, {api}")), Err(several));
     }
 }

@@ -110,11 +110,12 @@ impl ApiKeys {
                 Ok(Arc::new(MachineClient {
                     holder: Holder {
                         identity,
-                        issued: record.created,
+                        issued: Some(record.created),
                         expires: record.ends,
                         claims: Map::new(),
                     },
                     token: None,
+                    obtained: None,
                     until: record.ends.min(now.plus_seconds(REQUEST_SECONDS)),
                 }))
             }

@@ -2,6 +2,7 @@
 
 use gatepost_base::Clock;
 use gatepost_oidc::Holder;
+use gatepost_session::CLOCK_SKEW_SECONDS;
 use gatepost_store::RevocationList;
 
 use super::attempts::FailedAttempts;
@@ -32,13 +33,20 @@ pub struct Context<'a> {
 
 impl Context<'_> {
     /// Returns whether all sessions of the client's subject were revoked after its token was
-    /// issued.
+    /// issued, as far as can be known: the issuer's clock may be ahead, and a token whose age nobody
+    /// says may be older than any revocation.
     pub(super) fn is_revoked(&self, machine: &MachineClient) -> bool {
         let Holder {
             identity, issued, ..
         } = &machine.holder;
-        self.revocations
-            .tokens_revoked_at(&identity.issuer, &identity.subject)
-            .is_some_and(|at| *issued <= at)
+        let revoked = self
+            .revocations
+            .tokens_revoked_at(&identity.issuer, &identity.subject);
+        revoked.is_some_and(|at| match (machine.obtained, issued) {
+            // By the clock here.
+            (Some(obtained), _) => obtained <= at,
+            (None, Some(issued)) => *issued <= at.plus_seconds(CLOCK_SKEW_SECONDS),
+            (None, None) => true,
+        })
     }
 }

@@ -15,6 +15,8 @@ pub struct MachineClient {
     pub holder: Holder,
     /// Its access token, which an API key is not.
     pub token: Option<Secret>,
+    /// When the outpost got the token for the client's secret, where it did.
+    pub(super) obtained: Option<NumericDate>,
     /// Until when the result counts without asking again.
     pub(super) until: NumericDate,
 }
