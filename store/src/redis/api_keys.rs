@@ -1,6 +1,6 @@
 //! API keys in Redis.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use futures_util::future::join_all;
 use gatepost_session::NumericDate;
@@ -51,38 +51,55 @@ impl RedisStore {
 
     /// Returns the ids of at most `limit` keys, those that end first at the beginning.
     async fn api_key_ids(&self, limit: usize) -> Result<Vec<ApiKeyId>, StoreUnavailable> {
+        let ids = self.listed_api_keys("+inf", limit).await?;
+        Ok(ids.iter().filter_map(|id| ApiKeyId::parse(id)).collect())
+    }
+
+    /// Returns at most `limit` entries of the list, of keys that end up to `last`.
+    async fn listed_api_keys(
+        &self,
+        last: impl redis::ToRedisArgs,
+        limit: usize,
+    ) -> Result<Vec<String>, StoreUnavailable> {
         let mut read = cmd("ZRANGE");
         read.arg(self.api_keys_key())
             .arg("-inf")
-            .arg("+inf")
+            .arg(last)
             .arg("BYSCORE")
             .arg("LIMIT")
             .arg(0)
             // A negative number means all.
             .arg(i64::try_from(limit).unwrap_or(-1));
-        let ids: Vec<String> = self.client.query(&read).await?;
-        Ok(ids.iter().filter_map(|id| ApiKeyId::parse(id)).collect())
+        self.client.query(&read).await
     }
 
     /// Takes the keys that have ended out of the list, and seals the others again that other keys have
     /// sealed than those of the ring.
+    ///
+    /// The clock here may be ahead, and Redis itself ends a key: out of the list goes what is not there
+    /// any more.
     pub(super) async fn sweep_api_keys(&self, now: NumericDate) -> Result<(), StoreUnavailable> {
-        let mut remove = cmd("ZREMRANGEBYSCORE");
-        remove
-            .arg(self.api_keys_key())
-            .arg("-inf")
-            .arg(now.as_seconds());
-        self.client.query::<()>(&remove).await?;
+        let ended = self.listed_api_keys(now.as_seconds(), usize::MAX).await?;
+        let mut ended: HashSet<String> = ended.into_iter().collect();
         for id in self.api_key_ids(usize::MAX).await? {
             let Some((body, _)) = self.read_api_key(&id).await? else {
                 continue;
             };
+            ended.remove(id.as_str());
             let again = api_key::sealed_again(&id, &body, &self.keys.load());
             if let Some(again) = again {
                 let mut replace = script(scripts::REPLACE, &self.api_key_key(id.as_str()));
                 replace.arg(body).arg(again);
                 self.client.query::<()>(&replace).await?;
             }
+        }
+        if !ended.is_empty() {
+            let mut remove = cmd("ZREM");
+            remove.arg(self.api_keys_key());
+            for id in &ended {
+                remove.arg(id);
+            }
+            self.client.query::<()>(&remove).await?;
         }
         Ok(())
     }
@@ -116,7 +133,9 @@ impl ApiKeyStore for RedisStore {
             .arg(&key)
             .arg(record.ends.as_seconds())
             .ignore();
-        self.client.query_pipeline::<()>(&insert).await
+        self.client.query_pipeline::<()>(&insert).await?;
+        // A sweep of a replica whose clock is ahead may have come in between, and found no key.
+        self.client.query::<()>(&add).await
     }
 
     async fn find_api_key(&self, id: &ApiKeyId) -> Result<Option<StoredApiKey>, StoreUnavailable> {

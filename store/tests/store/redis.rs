@@ -203,3 +203,25 @@ async fn what_cannot_be_read_stops_nothing_else() {
         assert_eq!(store.find(&id(1)).await.expect("found"), None, "{damage}");
     }
 }
+
+/// The clocks of replicas differ. A key that is in force and in no list is one that no operator can
+/// revoke.
+#[tokio::test]
+#[ignore = "needs redis-server: cargo xtask test"]
+async fn a_sweep_of_a_replica_whose_clock_is_ahead_hides_no_api_key() {
+    let server = RedisServer::start();
+    let store = open(&server, 0);
+    let ends = 4_000_000_000;
+    for number in [1, 2] {
+        let key = api_keys::key(number, ends);
+        store.insert_api_key(key).await.expect("inserted");
+    }
+    // Redis has ended it.
+    server.run(&command("DEL gatepost:apikey:key000000002"));
+    store.sweep(at(ends + 60), IDLE).await.expect("swept");
+    // Were it in the list still, it would be seen again.
+    server.run(&command("HSET gatepost:apikey:key000000002 body x"));
+    let listed = store.api_keys(usize::MAX).await.expect("listed");
+    let listed: Vec<_> = listed.into_iter().map(|key| key.id).collect();
+    assert_eq!(listed, [api_keys::key(1, ends).id]);
+}

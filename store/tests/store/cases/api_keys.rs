@@ -7,7 +7,6 @@ use crate::*;
 for_every_store!(
     a_key_is_found_until_it_is_removed,
     the_usage_of_a_key_adds_up,
-    keys_that_have_ended_leave_the_store,
     keys_are_listed_by_their_ends,
     a_key_outlives_the_key_that_sealed_it,
     a_new_key_of_the_ring_can_be_taken_back,
@@ -92,13 +91,17 @@ async fn note(store: &dyn Store, usage: impl IntoIterator<Item = (u8, ApiKeyUsag
     assert!(used.is_empty(), "{used:?}");
 }
 
-async fn keys_that_have_ended_leave_the_store(fixture: &Fixture) {
-    let store = fixture.store();
-    insert(&*store, key(1, 20)).await;
-    insert(&*store, key(2, 21)).await;
-    store.sweep(at(20), IDLE).await.expect("swept");
-    assert_eq!(listed(&*store, 10).await, [key(2, 21)]);
-    assert_eq!(found(&*store, 2).await, Some(key(2, 21)));
+/// A Redis ends keys by its own clock, and has a test of its own.
+#[tokio::test]
+async fn keys_that_have_ended_leave_a_store_of_this_process() {
+    for fixture in [Fixture::memory(), Fixture::embedded()] {
+        let store = fixture.store();
+        insert(&*store, key(1, 20)).await;
+        insert(&*store, key(2, 21)).await;
+        store.sweep(at(20), IDLE).await.expect("swept");
+        assert_eq!(listed(&*store, 10).await, [key(2, 21)]);
+        assert_eq!(found(&*store, 2).await, Some(key(2, 21)));
+    }
 }
 
 async fn keys_are_listed_by_their_ends(fixture: &Fixture) {
