@@ -56,8 +56,7 @@ fn lay_out(root: &Path, program: &Path) -> Result<()> {
         let text = text
             .replace("/usr/local/bin/", "/usr/bin/")
             .replace("/etc/systemd/system/", "/lib/systemd/system/")
-            // The package's user is there for good, and can look at the sessions' folder.
-            .replace("DynamicUser=yes\n", "");
+            .replace("# docs/running.md makes it.", "# The package makes it.");
         write(&root.join("lib/systemd/system").join(unit), text)?;
     }
     for (shell, path) in [

@@ -1,5 +1,6 @@
 //! The Debian package under a real systemd: the outpost says when it is ready, reads its files again,
-//! is restarted when it hangs, and keeps what proxies read.
+//! is restarted when it hangs, and keeps what proxies read. And the unit alone, as docs/running.md installs
+//! it without the package.
 
 use std::fs;
 use std::path::Path;
@@ -7,15 +8,22 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use gatepost_e2e::built;
 use gatepost_e2e::containers::Engine;
+use gatepost_e2e::layout;
 use gatepost_e2e::tools::{SystemdRoot, Tool as _, Traefik};
 
 use crate::Test;
 use crate::suite::LeftOut;
 
-pub(crate) const TESTS: &[Test] = &[Test {
-    name: "systemd::runs_reloads_restarts_and_watches_the_service",
-    run: runs_reloads_restarts_and_watches_the_service,
-}];
+pub(crate) const TESTS: &[Test] = &[
+    Test {
+        name: "systemd::runs_reloads_restarts_and_watches_the_service",
+        run: runs_reloads_restarts_and_watches_the_service,
+    },
+    Test {
+        name: "systemd::the_unit_without_the_package_hides_nothing_from_plugins_and_check",
+        run: the_unit_without_the_package_hides_nothing_from_plugins_and_check,
+    },
+];
 
 const CONTAINER: &str = "systemd";
 
@@ -163,6 +171,78 @@ test ! -e /var/lib/gatepost-state
 test ! -e /run/gatepost
 "#;
 
+/// The words of docs/running.md, "As a systemd service".
+const BARE: &str = r#"
+cd /packages
+install -m 755 gatepost /usr/local/bin/gatepost
+mkdir -p /etc/gatepost/keys
+gatepost keygen --file /etc/gatepost/keys/gatepost.keys
+cp gatepost.yaml /etc/gatepost/
+useradd --system --home-dir /var/lib/gatepost --shell /usr/sbin/nologin gatepost
+chown -R root:gatepost /etc/gatepost && chmod -R u=rwX,g=rX,o= /etc/gatepost
+install -m 644 deploy/systemd/gatepost.service /etc/systemd/system/
+"#;
+
+/// As the unit was before: its folders are below those of the service manager.
+const DYNAMIC_BEFORE: &str = r#"
+mkdir -p /etc/systemd/system/gatepost.service.d
+printf '[Service]\nDynamicUser=yes\n' > /etc/systemd/system/gatepost.service.d/dynamic.conf
+systemctl enable --now gatepost
+for folder in /var/lib/gatepost /run/gatepost; do test -L $folder; done
+echo kept > /var/lib/gatepost/marker
+systemctl stop gatepost
+stat --format %i -L /run/gatepost > /root/folder
+# As where systemd had made the user up.
+chown -R 64321:64321 /var/lib/private/gatepost
+rm -r /etc/systemd/system/gatepost.service.d
+systemctl daemon-reload
+systemctl start gatepost
+for folder in /var/lib/gatepost /run/gatepost; do test ! -L $folder; done
+test "$(cat /var/lib/gatepost/marker)" = kept
+test "$(stat --format '%a %U' /var/lib/gatepost)" = '700 gatepost'
+test "$(stat --format %U /var/lib/gatepost/marker)" = gatepost
+# A container that has mounted the folder goes on with it.
+test "$(stat --format %i /run/gatepost)" = "$(cat /root/folder)"
+"#;
+
+const BARE_SERVES: &str = r#"
+for _ in $(seq 20); do test -s /run/gatepost/revoked && break; sleep 0.5; done
+setpriv --reuid nobody --regid nogroup --clear-groups cat /run/gatepost/revoked > /dev/null
+# The provider is away, so that the check as a whole fails.
+setpriv --reuid gatepost --regid gatepost --clear-groups gatepost check --format json \
+    --config /etc/gatepost/gatepost.yaml > /root/check.json || test $? = 1
+cat /root/check.json
+test "$(grep -c 'can be written by' /root/check.json)" -gt 0
+if grep -E 'cannot be written|has the mode' /root/check.json; then exit 1; fi
+systemd-analyze verify /etc/systemd/system/gatepost.service
+# As docs/running.md says.
+rating=$(systemd-analyze security --no-pager gatepost.service | grep 'exposure level')
+echo "$rating"
+grep ': 1.1 OK' <<< "$rating"
+"#;
+
+fn the_unit_without_the_package_hides_nothing_from_plugins_and_check(
+    engine: &Engine,
+) -> Result<()> {
+    let root = SystemdRoot
+        .locate()
+        .map_err(|error| LeftOut(format!("{error:#}")))?;
+    let folder = engine.folder("systemd-bare")?;
+    let unit = "deploy/systemd/gatepost.service";
+    fs::create_dir_all(folder.join("deploy/systemd"))?;
+    fs::copy(layout::root().join(unit), folder.join(unit))?;
+    fs::copy(built::static_outpost()?, folder.join("gatepost"))?;
+    // The unit lets the service write this one only where it is there.
+    let configuration = CONFIGURATION.replace("stateDir: /var/lib/gatepost-state\n", "");
+    fs::write(folder.join("gatepost.yaml"), configuration)?;
+    let running = start(engine, &root, &folder)?;
+    running.steps(&[
+        ("installing", BARE),
+        ("after the unit of before", DYNAMIC_BEFORE),
+        ("serving", BARE_SERVES),
+    ])
+}
+
 fn runs_reloads_restarts_and_watches_the_service(engine: &Engine) -> Result<()> {
     let root = SystemdRoot
         .locate()
@@ -173,7 +253,7 @@ fn runs_reloads_restarts_and_watches_the_service(engine: &Engine) -> Result<()> 
     fs::write(folder.join("routes.yaml"), ROUTES)?;
     fs::copy(Traefik.locate()?, folder.join("traefik"))?;
     let running = start(engine, &root, &folder)?;
-    for (what, script) in [
+    running.steps(&[
         ("installing", INSTALL),
         ("reloading", RELOAD),
         ("restarting", RESTART),
@@ -181,13 +261,7 @@ fn runs_reloads_restarts_and_watches_the_service(engine: &Engine) -> Result<()> 
         ("posting to its socket", POSTS),
         ("hanging", HANG),
         ("removing", REMOVE),
-    ] {
-        running.sh(script).with_context(|| {
-            let journal = running.sh("journalctl --no-pager | tail -40");
-            format!("{what}; {}", journal.unwrap_or_default())
-        })?;
-    }
-    Ok(())
+    ])
 }
 
 /// A container whose first process is systemd, until it is dropped.
@@ -218,6 +292,17 @@ fn start<'e>(engine: &'e Engine, root: &Path, packages: &Path) -> Result<Running
 }
 
 impl Running<'_> {
+    /// Runs one script after the other. An error has the end of the journal.
+    fn steps(&self, steps: &[(&str, &str)]) -> Result<()> {
+        for (what, script) in steps {
+            self.sh(script).with_context(|| {
+                let journal = self.sh("journalctl --no-pager | tail -40");
+                format!("{what}; {}", journal.unwrap_or_default())
+            })?;
+        }
+        Ok(())
+    }
+
     /// Runs a script in which each command has to succeed: what it printed.
     fn sh(&self, script: &str) -> Result<String> {
         let command = ["exec", CONTAINER, "bash", "-euxo", "pipefail", "-c", script];
