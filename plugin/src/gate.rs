@@ -186,7 +186,7 @@ impl Serving {
             .decide_with(&View(host, &config.proxies), session, extra);
         // A rule that refuses every client must not hide from `gatepost check` which keys are here.
         if matches!(decision, Decision::SignIn(_) | Decision::Deny(_)) && exchange.is_probe() {
-            return exchange.answer_probe();
+            return exchange.answer_probe(revoked.seen(host, now));
         }
         match config.fallback {
             Fallback::Redirect => exchange.answer(decision),

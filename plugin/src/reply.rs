@@ -47,6 +47,8 @@ pub(crate) struct Probe<'p> {
     /// The fingerprints of the list of rules, and of the public paths.
     pub(crate) rules: &'p str,
     pub(crate) public: &'p str,
+    /// Whether the list of revoked sessions can be read: empty without one.
+    pub(crate) list: &'p str,
     /// The router's own, where the other comes from the outpost's folder: then both must hold.
     pub(crate) narrowed_to: Option<&'p str>,
     /// The headers in which the application gets tokens.
@@ -68,6 +70,7 @@ pub(crate) fn unauthenticated(
             rule,
             rules,
             public,
+            list,
             ..
         } = probe;
         let from = probe.narrowed_to.map_or_else(String::new, |own| {
@@ -77,7 +80,7 @@ pub(crate) fn unauthenticated(
             format!(r#""upstreamTokens":"{names}","#)
         });
         format!(
-            r#""probe":"known","require":"{rule}","rules":"{rules}","public":"{public}",{from}{tokens}"#
+            r#""probe":"known","require":"{rule}","rules":"{rules}","public":"{public}","revokedFile":"{list}",{from}{tokens}"#
         )
     });
     let body = format!(

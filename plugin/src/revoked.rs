@@ -30,8 +30,9 @@ pub(crate) struct Revoked {
     is_needed: bool,
     list: List,
     next_look: NumericDate,
-    /// Whether a problem was logged since the last look.
-    logged: Cell<bool>,
+    /// What the log knows of the file, which has a line for each change of that alone: there is a look
+    /// every two seconds.
+    said: Cell<List>,
 }
 
 /// The file as it was when it was last looked at.
@@ -54,7 +55,7 @@ impl Revoked {
             is_needed: false,
             list: List::Absent,
             next_look: NumericDate::from_seconds(0),
-            logged: Cell::new(false),
+            said: Cell::new(List::Of(0)),
         }
     }
 
@@ -78,17 +79,8 @@ impl Revoked {
         if self.named.iter().any(|sid| sid == claims.sid.expose()) {
             return true;
         }
+        self.look(host, now);
         let Some(path) = &self.file else { return false };
-        if now >= self.next_look || self.next_look > now.plus_seconds(INTERVAL_SECONDS) {
-            self.next_look = now.plus_seconds(INTERVAL_SECONDS);
-            self.logged.set(false);
-            let looked = host.read_parts(path, |read| Ok(header(read).map(|of| of.generation)));
-            self.list = match looked {
-                Ok(Ok(generation)) => List::Of(generation),
-                Ok(Err(Unreadable(error))) => self.report(host, &error, List::Damaged),
-                Err(error) => self.report(host, &error, self.missing()),
-            };
-        }
         match self.list {
             List::Absent => return false,
             List::Damaged => return true,
@@ -115,6 +107,35 @@ impl Revoked {
         }
     }
 
+    /// Looks at the file, if there is one and it is time to.
+    fn look(&mut self, host: &impl Host, now: NumericDate) {
+        let far = now.plus_seconds(INTERVAL_SECONDS);
+        let Some(path) = &self.file else { return };
+        if now < self.next_look && self.next_look <= far {
+            return;
+        }
+        self.next_look = far;
+        let looked = host.read_parts(path, |read| Ok(header(read).map(|of| of.generation)));
+        self.list = match looked {
+            Ok(Ok(generation)) => {
+                self.said.set(List::Of(generation));
+                List::Of(generation)
+            }
+            Ok(Err(Unreadable(error))) => self.report(host, &error, List::Damaged),
+            Err(error) => self.report(host, &error, self.missing()),
+        };
+    }
+
+    /// Returns in a word for `gatepost check` whether the file can be read. Empty without one.
+    pub(crate) fn seen(&mut self, host: &impl Host, now: NumericDate) -> &'static str {
+        self.look(host, now);
+        match self.list {
+            _ if self.file.is_none() => "",
+            List::Of(_) => "read",
+            List::Absent | List::Damaged => "unread",
+        }
+    }
+
     /// Returns what a file is that cannot be opened.
     fn missing(&self) -> List {
         if self.is_needed {
@@ -124,22 +145,17 @@ impl Revoked {
         }
     }
 
-    /// Logs the problem with the file, once for each look at it, and returns `found`.
+    /// Logs the problem with the file if it is a new one, and returns `found`. It is an error where users
+    /// notice nothing, too: Traefik's default level logs only errors.
     fn report(&self, host: &impl Host, error: &str, found: List) -> List {
-        if !self.logged.replace(true) {
+        if self.said.replace(found) != found {
             let path = self.file.as_deref().unwrap_or_default();
             let then = match found {
                 List::Absent => "revoked sessions end with their windows",
                 List::Damaged | List::Of(_) => "sessions that may be in it are refused",
             };
             let line = format!("revokedFile: {path} cannot be read: {error}; {then}");
-            // In the outpost's folder it is damage. Traefik's default level logs only errors.
-            let level = if self.is_needed {
-                Level::Error
-            } else {
-                Level::Warn
-            };
-            host.log(level, &line);
+            host.log(Level::Error, &line);
         }
         found
     }

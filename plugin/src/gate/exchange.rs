@@ -124,14 +124,15 @@ impl<H: Host> Exchange<'_, H> {
             .is_some_and(|session| session.authentic.session_id().is_probe())
     }
 
-    /// Answers `gatepost check`.
-    pub(super) fn answer_probe(&self) -> Flow {
+    /// Answers `gatepost check`. `list` says whether the list of revoked sessions can be read.
+    pub(super) fn answer_probe(&self, list: &str) -> Flow {
         let config = self.config;
         let narrowing = config.narrowing.as_ref();
         let probe = Probe {
             rule: &config.policy.require.to_text().unwrap_or_default(),
             rules: &config.policy.fingerprints_of_rules(),
             public: &config.policy.fingerprints_of_paths(),
+            list,
             narrowed_to: narrowing.map(|own| own.rule_text.as_deref().unwrap_or_default()),
             tokens: config.upstream_tokens.as_deref(),
         };

@@ -10,7 +10,6 @@ use url::Url;
 use super::configuration::TRAEFIK_NEEDED;
 use super::report::{Report, Subject};
 use crate::application::Application;
-use crate::dialect::Askers;
 use crate::runtime::Snapshot;
 use browser::{Browser, Fetch};
 use problem::CheckProblem;
@@ -42,7 +41,7 @@ pub(super) async fn check(snapshot: &Snapshot, keys: &KeyRing, url: &str, report
             return;
         }
     };
-    let followed = follow(&browser, application, &snapshot.askers, &url, report).await;
+    let followed = follow(&browser, application, snapshot, &url, report).await;
     if let Err(problem) = &followed {
         report.failure(&Subject::LoginPath, problem.to_string());
     }
@@ -66,10 +65,11 @@ pub(super) async fn check(snapshot: &Snapshot, keys: &KeyRing, url: &str, report
 async fn follow(
     browser: &Browser,
     application: &Application,
-    askers: &Askers,
+    snapshot: &Snapshot,
     url: &Url,
     report: &mut Report,
 ) -> Result<(), CheckProblem> {
+    let askers = &snapshot.askers;
     let origin = application.external().origin();
     let ping = format!("{origin}{}/ping", application.prefix());
     let reply = browser.get(&ping, Fetch::Script, report).await?;
@@ -99,6 +99,9 @@ async fn follow(
         report.note(&subject, format!("Traefik {TRAEFIK_NEEDED}"));
         plugin_keys::compare_token_headers(application, &reply)?;
         plugin_keys::compare_lists(application, &reply)?;
+        if let Some(warning) = plugin_keys::compare_revoked(snapshot, &reply)? {
+            report.warning(&subject, warning);
+        }
         let rule = plugin_keys::compare_rules(application, &reply)?;
         report.note(&subject, rule);
     }

@@ -97,11 +97,17 @@ fn a_list_that_was_cut_short_opens_for_no_session_in_it() {
             assert!(!passes, "{number} with {left} bytes left");
         }
         // A session that is not in it passes where the part that is left says so.
+        let mut followed = Followed::new();
         let (passes, log) = followed.handle(2, Some(cut), &free);
-        let refused = "sessions that may be in it are refused";
-        assert_eq!(log.contains(refused), !passes, "{log}");
+        let refused = "Error: revokedFile: /keys/revoked cannot be read";
+        let then = "sessions that may be in it are refused";
+        assert_eq!(
+            log.contains(refused) && log.contains(then),
+            !passes,
+            "{log}"
+        );
         let (_, log) = followed.handle(3, Some(cut), &free);
-        assert_eq!(log, "", "said once for each look at the file");
+        assert_eq!(log, "", "said once");
         let (passes, _) = followed.handle(4, Some(&whole), &free);
         assert!(passes, "whole again");
     }
@@ -123,4 +129,59 @@ fn a_session_that_was_cleared_is_not_looked_up_again() {
     let mut followed = Followed::new();
     assert!(followed.handle(0, Some(&empty), &session(1)).0);
     assert!(followed.handle(1, None, &session(1)).0);
+}
+
+/// Traefik shows only errors unless it is told otherwise, and there is a look every two seconds.
+#[test]
+fn a_list_that_cannot_be_opened_is_an_error_of_which_the_log_has_one_line() {
+    let empty = RevokedList::new().to_bytes(1);
+    let mut followed = Followed::new();
+    let line = "Error: revokedFile: /keys/revoked cannot be read";
+    for (seconds, file, expected) in [
+        (0, None, Some("revoked sessions end with their windows")),
+        (2, None, None),
+        (100, None, None),
+        // What follows of it is another.
+        (
+            102,
+            Some(&b"junk"[..]),
+            Some("sessions that may be in it are refused"),
+        ),
+        (104, Some(&empty), None),
+        (106, None, Some("revoked sessions end with their windows")),
+    ] {
+        let (_, log) = followed.handle(seconds, file, &claims());
+        let is_said = log.matches(line).count() == 1;
+        assert_eq!(is_said, expected.is_some(), "{seconds}: {log}");
+        assert!(
+            log.contains(expected.unwrap_or_default()),
+            "{seconds}: {log}"
+        );
+    }
+}
+
+#[test]
+fn a_probe_learns_whether_the_list_can_be_read() {
+    let probe = Claims {
+        sid: SessionId::probe(),
+        exp: NumericDate::from_seconds(NOW - 1),
+        ..claims()
+    };
+    let empty = RevokedList::new().to_bytes(1);
+    let with_file = json!({"revokedFile": "/keys/revoked"});
+    for (settings, file, expected) in [
+        (json!({}), None, ""),
+        (with_file.clone(), None, "unread"),
+        (with_file.clone(), Some(&b"junk"[..]), "unread"),
+        (with_file, Some(&empty), "read"),
+    ] {
+        let host = Double::at(NOW).by_script().with("Cookie", &cookie(&probe));
+        if let Some(file) = file {
+            let mut files = host.files.borrow_mut();
+            files.insert("/keys/revoked".into(), file.to_vec());
+        }
+        assert_eq!(gate(settings).handle(&host), Flow::Responded);
+        let body: serde_json::Value = serde_json::from_str(&host.body()).expect("JSON");
+        assert_eq!(body["revokedFile"], expected);
+    }
 }

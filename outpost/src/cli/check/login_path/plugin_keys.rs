@@ -10,6 +10,7 @@ use gatepost_session::{NumericDate, SessionId};
 use super::browser::Reply;
 use super::problem::CheckProblem;
 use crate::application::Application;
+use crate::runtime::Snapshot;
 use gatepost_base::{Clock, Identity};
 
 /// How long ago the session that a plugin is sent expired: no proxy's clock is that slow, so it opens
@@ -85,7 +86,7 @@ pub(super) fn compare_rules(
     match plugins {
         Ok(plugins) if in_folder && plugins == *own => Ok(format!(
             "the plugin reads the folder of `stateDir`, whose `require` is this configuration's: it \
-             {}{}. Run on the outpost's machine, the check compares the rest of the folder too",
+             {}{}. The check compares the rest of the folder where it runs on the outpost's machine",
             shown(&plugins),
             match Require::from_text(&narrowed_to) {
                 Ok(narrower) => format!("; this router narrows it: it also {}", shown(&narrower)),
@@ -170,6 +171,39 @@ pub(super) fn compare_lists(application: &Application, reply: &Reply) -> Result<
         )));
     }
     Ok(())
+}
+
+/// Compares where a plugin that answered [`cookie`] reads the list of revoked sessions with where an outpost of
+/// this configuration writes it. Returns what the operator may not want.
+pub(super) fn compare_revoked(
+    snapshot: &Snapshot,
+    reply: &Reply,
+) -> Result<Option<&'static str>, CheckProblem> {
+    let then = match is_in_folder(reply) {
+        true => {
+            "it leaves every session to the outpost: compare the folder's owner and mode with Traefik's user"
+        }
+        false => {
+            "ended sessions go on to the end of their windows: mount the folder for plugins \
+             (`settings.mounts`), have Traefik's user read it, and restart Traefik"
+        }
+    };
+    Ok(match reply.field("revokedFile").as_deref() {
+        Some("unread") => {
+            return Err(CheckProblem(format!(
+                "the plugin cannot read the list of revoked sessions (`revokedFile`), so {then}"
+            )));
+        }
+        Some("") if snapshot.revoked_file.is_some() && !is_in_folder(reply) => Some(
+            "the plugin has no `revokedFile`, and the outpost writes one: behind this plugin, ended \
+             sessions go on to the end of their windows",
+        ),
+        Some(_) => None,
+        None if snapshot.revoked_file.is_some() && !is_in_folder(reply) => {
+            Some("the plugin does not say whether it reads `revokedFile`: it is an older version")
+        }
+        None => None,
+    })
 }
 
 /// Returns the fingerprints of a field.

@@ -9,7 +9,7 @@ use super::browser::Reply;
 use super::sign_in::{SignInStep, check_start};
 use super::target::application_of;
 use super::*;
-use crate::dialect::Dialect;
+use crate::dialect::{Askers, Dialect};
 use crate::fixture::{application, snapshot};
 use gatepost_base::Clock;
 
@@ -433,6 +433,55 @@ applications:
 }
 
 /// A plugin that does not know the headers would let users write them.
+#[test]
+fn a_plugin_that_does_not_read_the_list_of_revoked_sessions_is_named() {
+    let mut snapshot = snapshot(&crate::fixture::KEYS);
+    let said = |snapshot: &Snapshot, field: &str| {
+        let body = format!("{{\"probe\":\"known\"{field}}}");
+        plugin_keys::compare_revoked(snapshot, &reply(401, None, &body))
+    };
+    for (writes, field, expected) in [
+        (false, r#","revokedFile":"""#, Ok(None)),
+        (
+            false,
+            r#","revokedFile":"unread""#,
+            Err("cannot read the list"),
+        ),
+        (true, r#","revokedFile":"unread""#, Err("restart Traefik")),
+        (true, r#","revokedFile":"read""#, Ok(None)),
+        (
+            true,
+            r#","revokedFile":"""#,
+            Ok(Some("has no `revokedFile`")),
+        ),
+        (true, "", Ok(Some("older version"))),
+        (false, "", Ok(None)),
+        (
+            true,
+            r#","revokedFile":"read","settings":"stateDir""#,
+            Ok(None),
+        ),
+        (
+            true,
+            r#","revokedFile":"unread","settings":"stateDir""#,
+            Err("the folder's owner"),
+        ),
+    ] {
+        snapshot.revoked_file = writes.then(|| "/run/gatepost/revoked".into());
+        match (said(&snapshot, field), expected) {
+            (Ok(found), Ok(expected)) => {
+                let is_as_expected = match expected {
+                    Some(part) => found.is_some_and(|found| found.contains(part)),
+                    None => found.is_none(),
+                };
+                assert!(is_as_expected, "{writes} {field}: {found:?}");
+            }
+            (Err(CheckProblem(found)), Err(part)) => assert!(found.contains(part), "{found}"),
+            (found, _) => panic!("{writes} {field}: {found:?}"),
+        }
+    }
+}
+
 #[test]
 fn the_plugins_headers_for_tokens_must_be_the_outposts() {
     let config = "
