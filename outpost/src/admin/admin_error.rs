@@ -12,7 +12,7 @@ pub enum AdminError {
     )]
     Refused,
     /// The session id is invalid.
-    #[error("the session id is invalid")]
+    #[error("the session id is invalid: `gatepost session list` shows the ids")]
     InvalidSessionId,
     /// The store cannot be reached.
     #[error(transparent)]

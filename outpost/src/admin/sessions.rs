@@ -8,7 +8,7 @@ use super::protocol::{
     AdminRequest, AdminResponse, Dated, KeyRequest, SessionSummary, open_request, seal_response,
 };
 use crate::runtime::Outpost;
-use crate::telemetry::audit;
+use crate::telemetry::audit::{self, Scope};
 use gatepost_store::SessionSelector;
 
 /// How far the clocks of command and outpost may be apart, in seconds.
@@ -45,17 +45,27 @@ pub async fn answer(outpost: &Outpost, text: &str) -> Result<String, AdminError>
         Requested::Revocation(which) => {
             let revoker = outpost.sessions.revoker();
             let ended = revoker.revoke(&which, &snapshot.times).await?;
-            let (issuer, subject) = match &which {
-                SessionSelector::Subject { issuer, subject } => {
-                    (issuer.as_str(), Some(subject.as_str()))
-                }
-                _ => ("", None),
-            };
-            audit::revoked("operator", issuer, subject, ended);
+            audit_revocation(&which, ended);
             AdminResponse::Ended(ended)
         }
     };
     seal_response(keys, &response).ok_or(AdminError::NoRandomness)
+}
+
+/// Logs what an operator has ended. Whose a single session was is in the other lines of its `session`.
+fn audit_revocation(which: &SessionSelector, ended: usize) {
+    let (scope, issuer, subject) = match which {
+        SessionSelector::Id(id) => (Scope::Session(id), "", None),
+        SessionSelector::Subject { issuer, subject }
+        | SessionSelector::SubjectWithoutProviderSession { issuer, subject } => {
+            (Scope::Subject, issuer.as_str(), Some(subject.as_str()))
+        }
+        SessionSelector::ProviderSession { issuer, .. } => {
+            (Scope::ProviderSession, issuer.as_str(), None)
+        }
+        SessionSelector::All => (Scope::Everyone, "", None),
+    };
+    audit::revoked("operator", scope, issuer, subject, ended);
 }
 
 /// A request, read.

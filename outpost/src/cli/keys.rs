@@ -1,10 +1,11 @@
 //! `gatepost key create`, `list` and `revoke`, by way of the running outpost.
 
+use gatepost_base::{Quoted, QuotedList};
 use gatepost_policy::config::parse_seconds;
 
 use super::config_file::ConfigFile;
 use super::operator::{ask, time, unexpected};
-use super::output::{complain, hand_over, say};
+use super::output::{complain, counted, hand_over, say};
 use crate::admin::{AdminRequest, AdminResponse, CreatedKey, KeyRequest, KeySummary, WhichKeys};
 use crate::machine_clients::NewApiKey;
 
@@ -48,8 +49,15 @@ pub(super) struct Which {
     all: bool,
 }
 
+/// Returns the seconds of a duration with its unit. Elsewhere a number alone is one of seconds, and the
+/// operator who writes `90` means days here.
 fn lifetime(text: &str) -> Result<u64, String> {
-    parse_seconds(text).ok_or_else(|| "write a duration like `90d`, `12h` or `30m`".to_owned())
+    let has_unit = text
+        .trim_end()
+        .ends_with(|last: char| last.is_ascii_alphabetic());
+    parse_seconds(text)
+        .filter(|_| has_unit)
+        .ok_or_else(|| "write a duration with its unit, like `90d`, `12h` or `30m`".to_owned())
 }
 
 pub(super) async fn create(file: &ConfigFile, wanted: Wanted) -> Option<()> {
@@ -73,7 +81,7 @@ pub(super) async fn create(file: &ConfigFile, wanted: Wanted) -> Option<()> {
     complain(&format!(
         "key {} of {} for {}, {}, until {}. It is shown this once:",
         summary.id,
-        summary.subject,
+        Quoted(&summary.subject),
         summary.applications.join(", "),
         rights(&summary),
         time(summary.ends),
@@ -93,19 +101,22 @@ pub(super) async fn create(file: &ConfigFile, wanted: Wanted) -> Option<()> {
 
 pub(super) async fn list(file: &ConfigFile, limit: usize) -> Option<()> {
     let config = file.load_own()?;
-    let request = AdminRequest::Keys(KeyRequest::List { limit });
+    // One more than is shown says whether there are more.
+    let request = AdminRequest::Keys(KeyRequest::List {
+        limit: limit.saturating_add(1),
+    });
     let AdminResponse::Keys { keys, unreadable } = ask(&config, &request).await? else {
         return unexpected();
     };
-    for key in &keys {
+    for key in keys.iter().take(limit) {
         say(&line(key));
     }
-    for id in &unreadable {
+    for id in unreadable.iter().take(limit.saturating_sub(keys.len())) {
         say(&format!(
             "{id}  cannot be read: sealed with a key that is not in `keys`"
         ));
     }
-    say(&format!("{} keys", keys.len() + unreadable.len()));
+    say(&counted("keys", keys.len() + unreadable.len(), limit));
     Some(())
 }
 
@@ -113,10 +124,10 @@ pub(super) async fn list(file: &ConfigFile, limit: usize) -> Option<()> {
 fn rights(key: &KeySummary) -> String {
     let groups = match key.groups.as_slice() {
         [] => "no groups".to_owned(),
-        groups => format!("groups {}", groups.join(", ")),
+        groups => format!("groups {}", QuotedList(groups)),
     };
     match &key.email {
-        Some(email) => format!("{groups}, address {email}"),
+        Some(email) => format!("{groups}, address {}", Quoted(email)),
         None => groups,
     }
 }
@@ -128,9 +139,9 @@ fn line(key: &KeySummary) -> String {
         None => "never used".to_owned(),
     };
     format!(
-        "{}  {}  for {}  {rights}  created {}, ends {}, {used}",
+        "{}  subject={}  for {}  {rights}  created {}, ends {}, {used}",
         key.id,
-        key.subject,
+        Quoted(&key.subject),
         key.applications.join(", "),
         time(key.created),
         time(key.ends),
@@ -163,8 +174,44 @@ pub(super) async fn revoke(file: &ConfigFile, which: Which) -> Option<()> {
         return None;
     }
     if revoked == 0 && !is_all {
-        complain(&"there is no such key");
+        complain(&"there is no such key: `gatepost key list` shows ids and subjects");
         return None;
     }
     Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lifetime_has_a_unit() {
+        for (text, expected) in [
+            ("90d", Some(90 * 24 * 3_600)),
+            ("30s", Some(30)),
+            ("90", None),
+            ("", None),
+            ("soon", None),
+        ] {
+            assert_eq!(lifetime(text).ok(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_an_operator_wrote_stays_on_the_line_of_its_key() {
+        let at = gatepost_session::NumericDate::from_seconds(1_700_000_000);
+        let line = line(&KeySummary {
+            id: "CiCiCiCiCi01".to_owned(),
+            subject: "a\u{202e}b".to_owned(),
+            email: Some("c\u{1b}".to_owned()),
+            groups: vec!["d\ne".to_owned()],
+            applications: vec!["wiki".to_owned()],
+            created: at,
+            ends: at,
+            last_used: None,
+            uses: 0,
+        });
+        let is_clear = !line.contains(|each: char| each.is_control() || each == '\u{202e}');
+        assert!(is_clear && line.contains("subject=`a"), "{line}");
+    }
 }

@@ -397,6 +397,7 @@ impl Asking {
                 let identity = &record.identity;
                 audit::revoked(
                     "renewal_refused",
+                    audit::Scope::Session(&record.id),
                     &identity.issuer,
                     Some(&identity.subject),
                     ended,

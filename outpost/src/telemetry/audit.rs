@@ -248,16 +248,43 @@ fn of_user(
     );
 }
 
+/// Whose sessions a revocation ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Scope<'s> {
+    /// One session.
+    Session(&'s SessionId),
+    /// Those of a session at a provider.
+    ProviderSession,
+    /// Those of a subject.
+    Subject,
+    /// All.
+    Everyone,
+}
+
 /// Logs that the provider or an operator revoked sessions. `cause` is a word like
 /// `backchannel_logout`.
-pub(crate) fn revoked(cause: &'static str, issuer: &str, subject: Option<&str>, sessions: usize) {
+pub(crate) fn revoked(
+    cause: &'static str,
+    scope: Scope<'_>,
+    issuer: &str,
+    subject: Option<&str>,
+    sessions: usize,
+) {
     metrics::revoked(sessions);
+    let (scope, session) = match scope {
+        Scope::Session(id) => ("session", Some(id.log_id())),
+        Scope::ProviderSession => ("provider_session", None),
+        Scope::Subject => ("subject", None),
+        Scope::Everyone => ("everyone", None),
+    };
     tracing::info!(
         target: TARGET,
         event = "revoke",
         cause,
+        scope,
         issuer,
         subject = subject.unwrap_or_default(),
+        session,
         sessions,
         "sessions revoked",
     );

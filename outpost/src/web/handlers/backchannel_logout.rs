@@ -55,8 +55,13 @@ async fn log_out(context: Context<'_>, parts: &request::Parts, body: Body) -> Re
     // Noted only now: if the revocation fails, the provider must be able to try again.
     let noted = store.use_once_to_end(&once, now, logout.remember_until);
     noted.await?;
+    let scope = match logout.session {
+        Some(_) => audit::Scope::ProviderSession,
+        None => audit::Scope::Subject,
+    };
     audit::revoked(
         "backchannel_logout",
+        scope,
         issuer,
         logout.subject.as_deref(),
         ended,
