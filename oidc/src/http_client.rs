@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use openidconnect::{HttpRequest, HttpResponse};
+use tokio::sync::Notify;
 
 /// Sends requests to a provider.
 ///
@@ -40,3 +41,32 @@ impl HttpError {
 /// The client of a provider.
 #[derive(Clone, Debug)]
 pub(crate) struct Http(pub(crate) Arc<dyn HttpClient>);
+
+/// A client that notifies when a request gets no answer, or that of a server that fails.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    client: Arc<dyn HttpClient>,
+    failed: Arc<Notify>,
+}
+
+impl Watched {
+    /// Returns `client`, which notifies `failed`.
+    pub(crate) fn new(client: Arc<dyn HttpClient>, failed: Arc<Notify>) -> Self {
+        Self { client, failed }
+    }
+}
+
+#[async_trait::async_trait]
+impl HttpClient for Watched {
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let answer = self.client.send(request).await;
+        let is_failure = match &answer {
+            Ok(answer) => answer.status().is_server_error(),
+            Err(_) => true,
+        };
+        if is_failure {
+            self.failed.notify_one();
+        }
+        answer
+    }
+}

@@ -17,7 +17,7 @@ use tokio::task::AbortHandle;
 
 use crate::algorithm;
 use crate::discovery::{self, DiscoveryError};
-use crate::http_client::{Http, HttpClient};
+use crate::http_client::{Http, HttpClient, Watched};
 use crate::key_set::KeySet;
 use crate::metadata::Metadata;
 use crate::settings::{ClientAuthentication, ProviderSettings, TENANT};
@@ -31,6 +31,9 @@ pub(crate) const MAX_AGE: Duration = Duration::from_secs(24 * 3_600);
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
 /// After how long a user must have seen a page of the provider.
 const SHOWS_A_PAGE: Duration = Duration::from_secs(10);
+
+/// What the log says where a provider's metadata is missing.
+const UNUSABLE: &str = "provider cannot be used: sign-ins wait until it can";
 
 /// How often the keys are fetched again at most, whatever key ids turn up.
 pub(crate) const KEYS_REFETCH_AFTER: Duration = Duration::from_secs(30);
@@ -48,6 +51,8 @@ pub struct Provider {
     /// Whether it was logged that the provider ignores `prompt=none`.
     shows_pages: AtomicBool,
     wanted: Arc<Notify>,
+    /// Notified when a request to the provider has failed.
+    doubted: Arc<Notify>,
     task: Mutex<Option<AbortHandle>>,
 }
 
@@ -87,15 +92,17 @@ impl Provider {
     /// Creates a provider that has not been discovered yet. `clock` decides which of its tokens have
     /// expired.
     pub fn new(settings: ProviderSettings, http: Arc<dyn HttpClient>, clock: Clock) -> Arc<Self> {
+        let doubted = Arc::new(Notify::new());
         Arc::new(Self {
             settings,
-            http: Http(http),
+            http: Http(Arc::new(Watched::new(http, Arc::clone(&doubted)))),
             clock,
             discovered: ArcSwapOption::empty(),
             last_error: Mutex::default(),
             keys_fetched: tokio::sync::Mutex::default(),
             shows_pages: AtomicBool::new(false),
             wanted: Arc::new(Notify::new()),
+            doubted,
             task: Mutex::default(),
         })
     }
@@ -110,6 +117,7 @@ impl Provider {
         let task = tokio::spawn(keep_discovered(
             Arc::downgrade(self),
             Arc::clone(&self.wanted),
+            Arc::clone(&self.doubted),
         ));
         let earlier = self.lock_task().replace(task.abort_handle());
         if let Some(earlier) = earlier {
@@ -138,7 +146,13 @@ impl Provider {
         Ok(summary)
     }
 
-    /// Returns whether the provider has been discovered.
+    /// Returns whether the provider has been discovered, and the last attempt to do so succeeded. There is one
+    /// every hour, and one when a request to the provider fails.
+    pub fn is_answering(&self) -> bool {
+        self.is_available() && self.last_error().is_none()
+    }
+
+    /// Returns whether the provider has been discovered. It stays so for a day while it does not answer.
     pub fn is_available(&self) -> bool {
         self.discovered.load().is_some()
     }
@@ -252,12 +266,12 @@ impl Provider {
             Err(error) => {
                 let error = error.to_string();
                 if last.as_ref() != Some(&error) {
-                    tracing::error!(
-                        provider = name,
-                        issuer,
-                        error,
-                        "provider cannot be used: sign-ins wait until it can"
-                    );
+                    let then = if was_available {
+                        "the provider does not answer: what it said of itself before stays in use"
+                    } else {
+                        UNUSABLE
+                    };
+                    tracing::error!(provider = name, issuer, error, "{then}");
                 }
                 *last = Some(error);
             }
@@ -273,8 +287,9 @@ impl Drop for Provider {
     }
 }
 
-async fn keep_discovered(provider: Weak<Provider>, wanted: Arc<Notify>) {
+async fn keep_discovered(provider: Weak<Provider>, wanted: Arc<Notify>, doubted: Arc<Notify>) {
     let mut backoff = Duration::from_secs(1);
+    let mut next_check = Instant::now();
     loop {
         let Some(provider) = provider.upgrade() else {
             return;
@@ -292,6 +307,8 @@ async fn keep_discovered(provider: Weak<Provider>, wanted: Arc<Notify>) {
                     .is_some_and(|found| found.at.elapsed() > MAX_AGE)
                 {
                     provider.discovered.store(None);
+                    let name = provider.settings.name.as_str();
+                    tracing::error!(provider = name, "{UNUSABLE}: it has not answered for a day");
                 }
                 false
             }
@@ -300,7 +317,22 @@ async fn keep_discovered(provider: Weak<Provider>, wanted: Arc<Notify>) {
         drop(provider);
         if found {
             backoff = Duration::from_secs(1);
-            tokio::time::sleep(REFRESH_AFTER).await;
+            // What failed before this success says nothing any more.
+            tokio::select! {
+                biased;
+                () = doubted.notified() => {}
+                () = std::future::ready(()) => {}
+            }
+            let doubt = async {
+                tokio::time::sleep_until(next_check.into()).await;
+                doubted.notified().await;
+            };
+            tokio::select! {
+                () = tokio::time::sleep(REFRESH_AFTER) => {}
+                // A provider that answers this and fails at that is asked no more often than one that fails
+                // at both.
+                () = doubt => next_check = Instant::now() + MAX_BACKOFF,
+            }
         } else if available {
             tokio::time::sleep(MAX_BACKOFF).await;
         } else {

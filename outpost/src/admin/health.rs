@@ -49,14 +49,14 @@ pub(super) async fn store(outpost: &Outpost) -> Readiness {
     }
 }
 
-/// Returns which providers have been discovered.
+/// Returns which providers answer.
 pub(super) fn providers(outpost: &Outpost) -> Readiness {
     let snapshot = outpost.snapshot();
     let shown: Map<String, Value> = snapshot
         .providers
         .iter()
         .map(|provider| {
-            let state = if provider.is_available() {
+            let state = if provider.is_answering() {
                 json!({"available": true})
             } else {
                 json!({"available": false, "error": provider.last_error()})
@@ -66,7 +66,7 @@ pub(super) fn providers(outpost: &Outpost) -> Readiness {
         .collect();
     let mut all = snapshot.providers.iter();
     Readiness {
-        ready: all.all(|provider| provider.is_available()),
+        ready: all.all(|provider| provider.is_answering()),
         shown: shown.into(),
     }
 }

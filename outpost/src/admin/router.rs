@@ -100,7 +100,7 @@ async fn exposition(State(admin): State<Admin>) -> ([(HeaderName, &'static str);
     for provider in &admin.outpost.snapshot().providers {
         crate::telemetry::metrics::set_provider_available(
             &provider.settings().name,
-            provider.is_available(),
+            provider.is_answering(),
         );
     }
     ([(CONTENT_TYPE, PROMETHEUS)], admin.metrics.render())

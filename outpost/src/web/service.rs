@@ -30,7 +30,8 @@ use gatepost_base::contained::{Panicked, contained};
 /// One fallback and no routes: [`Endpoint::of`] decides which endpoint a path belongs to, for the
 /// request itself and for the one that a proxy asks about.
 pub fn router(outpost: Arc<Outpost>) -> Router {
-    metrics::start_at_zero(FailureCode::ALL.iter().map(|code| code.as_str()));
+    let failures = FailureCode::ALL.iter().map(|code| code.as_str());
+    metrics::start_at_zero(failures.chain([PANIC]));
     let service = Service {
         outpost,
         timings: Arc::new(Timings::of_requests(Endpoint::names())),
@@ -71,9 +72,12 @@ async fn serve(
     response
 }
 
+/// The reason of such failures in metrics. No page shows it, so that it is no code of a failure.
+const PANIC: &str = "panic";
+
 /// Returns the response to a request whose handler panicked.
 fn panicked() -> Response {
-    metrics::failed("panic");
+    metrics::failed(PANIC);
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
     let no_store = HeaderValue::from_static("no-store");

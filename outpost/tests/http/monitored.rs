@@ -116,6 +116,7 @@ async fn decisions_and_sign_ins_are_counted_and_audited_without_secrets() {
         "gatepost_failures_total{reason=\"unknown_host\"} 1",
         // What has not happened yet, so that a rate includes the first time.
         "gatepost_failures_total{reason=\"store_unavailable\"} 0",
+        "gatepost_failures_total{reason=\"panic\"} 0",
         "gatepost_revocations_total 0",
         "gatepost_device_skips_total{reason=\"unreachable\"} 0",
         "gatepost_confirmations_total{provider=\"main\",outcome=\"over\"} 0",
@@ -216,6 +217,44 @@ async fn readiness_distinguishes_provider_and_store_and_liveness_neither() {
     }
     provider.script().down = false;
     running.ready().await;
+}
+
+/// What the provider said of itself stays in use for a day, and an operator has to know long before.
+#[tokio::test]
+async fn a_provider_that_goes_away_is_noticed_with_the_next_request_that_fails() {
+    let folder = Folder::new("provider-away");
+    let provider = Provider::start().await;
+    let running = Running::start(&write_config(&folder, &provider, ""));
+    running.ready().await;
+    let client = client().build().expect("a client");
+    let base = format!("http://{}/akprox", running.http);
+    let start = async || {
+        let begun = client.get(format!("{base}/start"));
+        let begun = begun.header("Host", "app.example.com").send();
+        begun.await.expect("an answer")
+    };
+    let begun = start().await;
+    let location = begun.headers()["location"].to_str().expect("text");
+    let back = provider.authorize(location);
+    let flow = begun.headers().get_all("set-cookie").iter();
+    let flow: Vec<&str> = flow
+        .filter_map(|line| line.to_str().ok()?.split(';').next())
+        .collect();
+    provider.script().down = true;
+    let callback = format!("{base}/callback?{}", back.query().expect("a query"));
+    let callback = client.get(callback).header("Cookie", flow.join("; "));
+    let failed = callback.header("Host", "app.example.com").send().await;
+    assert!(failed.expect("an answer").status().is_server_error());
+    running
+        .until("the metric of a provider that is away", async || {
+            let (_, text) = running.operations("/metrics").await;
+            text.contains("gatepost_provider_available{provider=\"main\"} 0")
+        })
+        .await;
+    let (status, body) = running.operations("/readyz/providers").await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{body}");
+    assert!(body.contains("\"error\":\""), "{body}");
+    assert_eq!(start().await.status(), StatusCode::FOUND, "still in use");
 }
 
 /// With every pod out of the Service, users with a valid cookie would get an error from the proxy.

@@ -58,7 +58,7 @@ pub(crate) fn set_session_count(count: usize) {
     gauge!(SESSIONS).set(count as f64);
 }
 
-/// Notes whether a provider has been discovered.
+/// Notes whether a provider has been discovered, and answers.
 pub(crate) fn set_provider_available(name: &str, available: bool) {
     gauge!(PROVIDER_UP, "provider" => name.to_owned()).set(u8::from(available));
     // They start at 0, so that a rate includes the first event.
