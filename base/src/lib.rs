@@ -8,7 +8,7 @@
 //! - [`files`]: replaces a file atomically.
 //! - [`hex()`]: writes bytes in hexadecimal.
 //! - [`Quoted`]: text of a client or a provider in a message.
-//! - [`own_user()`]: the user who runs the process.
+//! - [`own_user()`]: the user who runs the process. [`user_name()`]: a user's name.
 //! - [`contained`]: limits a panic to the request that caused it.
 //!
 //! This crate knows neither OpenID Connect nor HTTP, stores or configuration.
@@ -28,7 +28,7 @@ pub use clock::Clock;
 pub use device_key::{Device, DeviceKey};
 pub use hex::hex;
 pub use identity::Identity;
-pub use process::own_user;
+pub use process::{own_user, user_name};
 pub use quoted::{Quoted, QuotedList};
 pub use seal::SealingKeys;
 pub use secret::Secret;

@@ -67,7 +67,20 @@ fn advised(mut chain: String) -> String {
              with the authority's certificate in `caFile`, or in the variable `SSL_CERT_FILE`",
         );
     }
+    if is_authority(&chain) {
+        chain.push_str(NO_AUTHORITY);
+    }
     chain
+}
+
+/// What to do about a server whose certificate is one of an authority, as `openssl req -x509` makes it.
+pub(crate) const NO_AUTHORITY: &str = ": the server's certificate is itself an authority's, which no \
+                                       server may show: make it anew with `openssl req … -addext \
+                                       basicConstraints=critical,CA:FALSE`, or sign one with an authority";
+
+/// Returns whether, by an error's line, the server's certificate is one of an authority.
+pub(crate) fn is_authority(chain: &str) -> bool {
+    chain.contains("CaUsedAsEndEntity")
 }
 
 /// Returns whether, by an error's line, no known authority has signed the server's certificate.

@@ -434,7 +434,7 @@ fn check_tries_the_store_as_the_user_who_runs_it() {
     use std::os::unix::process::CommandExt as _;
 
     /// A user who owns nothing, by number, with a group of the same.
-    const OUTPOST: u32 = 65_534;
+    const OUTPOST: u32 = 64_321;
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path();
     let readable = std::fs::Permissions::from_mode(0o755);
@@ -460,28 +460,66 @@ fn check_tries_the_store_as_the_user_who_runs_it() {
             .output();
         stdout(&output.expect("the program ends"))
     };
-    let warning = format!("belongs to user {OUTPOST}, and root runs this check");
-    let advice = format!("`sudo -u '#{OUTPOST}' gatepost check`");
+    let warning = format!("belongs to `#{OUTPOST}`, and root runs this check");
+    let advice = format!("`sudo -u '#{OUTPOST}' gatepost check …`");
 
     let said = check(OUTPOST);
-    let refusal = format!("cannot be written by user {OUTPOST}, who runs this check");
+    let refusal = format!("cannot be written by `#{OUTPOST}`, who runs this check");
     assert!(
         said.contains("FAILED: ") && said.contains(&refusal),
         "{said}"
     );
     let said = check(0);
-    assert!(said.contains("can be written by user 0"), "{said}");
-    assert!(!said.contains("belongs to user"), "{said}");
+    assert!(said.contains("can be written by `root`"), "{said}");
+    assert!(!said.contains("belongs to"), "{said}");
 
     chown(folder, Some(OUTPOST), Some(OUTPOST)).expect("an owner");
     let said = check(OUTPOST);
-    let well = format!("sessions.db can be written by user {OUTPOST}");
+    let well = format!("sessions.db can be written by `#{OUTPOST}`");
     assert!(
-        said.contains(&well) && !said.contains("belongs to user"),
+        said.contains(&well) && !said.contains("belongs to"),
         "{said}"
     );
     let said = check(0);
     assert!(said.contains(&warning) && said.contains(&advice), "{said}");
+}
+
+/// The file may hold secrets, and any user can run the command.
+#[cfg(unix)]
+#[test]
+fn no_advice_opens_a_closed_file_to_the_user_who_runs_the_check() {
+    use std::os::unix::fs::{PermissionsExt as _, chown};
+    use std::os::unix::process::CommandExt as _;
+
+    const OTHER: u32 = 64_321;
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let mode = |path: &std::path::Path, mode| {
+        let mode = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(path, mode).expect("a mode");
+    };
+    mode(folder, 0o755);
+    if chown(folder, Some(0), Some(0)).is_err() {
+        eprintln!("skipped: only root can run the check as several users");
+        return;
+    }
+    let file = folder.join("gatepost.yaml");
+    std::fs::write(&file, "x: y").expect("written");
+    mode(&file, 0o640);
+    let output = Command::new(env!("CARGO_BIN_EXE_gatepost"))
+        .args(["check", "--config"])
+        .arg(&file)
+        .current_dir("/")
+        .env_clear()
+        .uid(OTHER)
+        .gid(OTHER)
+        .output();
+    let said = stderr(&output.expect("the program ends"));
+    assert!(!said.contains("chown"), "{said}");
+    assert!(
+        said.contains("sudo -u gatepost") && said.contains("`#64321`"),
+        "{said}"
+    );
 }
 
 #[test]

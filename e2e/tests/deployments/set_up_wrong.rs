@@ -116,7 +116,7 @@ fn a_traefik_that_does_not_reach_the_outposts_question() -> Result<()> {
         &site,
         &away,
         500,
-        &["the proxy cannot reach the outpost", "`listen.http`"],
+        &["the proxy cannot reach it at the address", "`listen.http`"],
     )?;
     let misspelt = at(format!("http://127.0.0.1:{outpost}/akprox/auth/trafik"));
     traefik_is_told(

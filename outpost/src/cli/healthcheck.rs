@@ -7,6 +7,7 @@ use super::config_file::ConfigFile;
 use super::output::complain;
 use crate::compat::AUTHENTIK_PING;
 use crate::config::health_addresses;
+use crate::http_client::chain;
 
 pub(super) async fn healthcheck(file: &ConfigFile, ready: bool) -> Option<()> {
     // The one key, and no other: a mistake in the file does not concern the outpost that runs.
@@ -33,7 +34,7 @@ pub(super) async fn healthcheck(file: &ConfigFile, ready: bool) -> Option<()> {
     match response.and_then(reqwest::Response::error_for_status) {
         Ok(_) => Some(()),
         Err(error) => {
-            complain(&format!("{url}: {error}"));
+            complain(&format!("{url}: {}", chain(&error.without_url())));
             None
         }
     }

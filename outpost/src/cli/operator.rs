@@ -10,6 +10,7 @@ use super::healthcheck::{client, reachable};
 use super::output::complain;
 use crate::admin::{self, AdminRequest, AdminResponse};
 use crate::config::Config;
+use crate::http_client::chain;
 
 /// Returns the outpost's answer. `None` without one; standard error then says why.
 pub(super) async fn ask(config: &Config, question: &AdminRequest) -> Option<AdminResponse> {
@@ -27,6 +28,7 @@ pub(super) async fn ask(config: &Config, question: &AdminRequest) -> Option<Admi
     let (status, text) = match sent {
         Ok(response) => (response.status(), response.text().await.unwrap_or_default()),
         Err(error) => {
+            let error = chain(&error.without_url());
             complain(&format!("{url}: {error}: is the outpost running?"));
             return None;
         }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use gatepost_base::own_user;
+use gatepost_base::{own_user, user_name};
 use gatepost_policy::config::Problem;
 
 /// A configuration that cannot be used. Displays one line for each problem.
@@ -51,8 +51,8 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Says what to do about a file that the outpost may not read: an editor that replaces a file makes one
-/// of its own user's.
+/// Says what to do about a file that may not be read: an editor that replaces a file makes one of its own
+/// user's. No advice opens the file to whoever runs a command: it may hold secrets.
 pub(super) struct Mend<'a>(pub(super) &'a std::io::Error);
 
 impl fmt::Display for Mend<'_> {
@@ -61,10 +61,12 @@ impl fmt::Display for Mend<'_> {
             std::io::ErrorKind::PermissionDenied => match own_user() {
                 Some(user) => write!(
                     f,
-                    ": let user {user}, who runs this, read it (`chown {user}`, again after an editor \
-                     has replaced it)"
+                    ": run this as the outpost's user, with the same options (the package's: `sudo -u \
+                     gatepost gatepost …`). If `{}`, who runs this, is that user, let its group read the \
+                     file (`chgrp`, `chmod g+r`, again after an editor has replaced it)",
+                    user_name(user)
                 ),
-                None => f.write_str(": let the user who runs this read it"),
+                None => f.write_str(": run this as the outpost's user"),
             },
             _ => Ok(()),
         }

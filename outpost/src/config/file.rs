@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use gatepost_policy::config::Problems;
+use gatepost_policy::config::{Problem, Problems};
 use serde_json::{Map, Value};
 use serde_saphyr::UserMessageFormatter;
 
@@ -25,9 +25,17 @@ impl Config {
         let Some(path) = path else {
             return Self::parse("", variables);
         };
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+        let bytes = std::fs::read(path).map_err(|source| ConfigError::Unreadable {
             path: path.to_path_buf(),
             source,
+        })?;
+        let text = String::from_utf8(bytes).map_err(|error| ConfigError::Syntax {
+            path: Some(path.to_path_buf()),
+            at: Some(end_of_text(
+                error.as_bytes(),
+                error.utf8_error().valid_up_to(),
+            )),
+            message: "a character that is not in UTF-8: save the file in this encoding".to_owned(),
         })?;
         let mut config = Self::parse(&text, variables).map_err(|error| match error {
             ConfigError::Syntax { at, message, .. } => ConfigError::Syntax {
@@ -107,16 +115,46 @@ fn located(findings: Vec<Finding>, path: &Path, text: &str) -> Vec<Finding> {
                     location: None,
                 };
             }
+            let line = locations.line_of(&problem.path);
+            explain_key(&mut problem);
             Finding {
-                location: locations
-                    .line_of(&problem.path)
-                    .map(|line| (path.to_path_buf(), line)),
+                location: line.map(|line| (path.to_path_buf(), line)),
                 problem,
             }
         })
         .collect();
     findings.sort_by_key(|finding| finding.location.as_ref().map(|(_, line)| *line));
     findings
+}
+
+/// Explains a key that is unknown because it begins with what only looks like blanks, as text copied from a
+/// page may.
+fn explain_key(problem: &mut Problem) {
+    let begin = problem.path.rfind('.').map_or(0, |at| at.saturating_add(1));
+    let key = problem.path.get(begin..).unwrap_or_default();
+    let first = key
+        .chars()
+        .next()
+        .filter(|first| first.is_whitespace() && *first != ' ');
+    if let Some(first) = first {
+        problem.message = format!("begins with {}: write blanks", no_blank(first));
+        problem.path = format!(
+            "{}{}",
+            problem.path.get(..begin).unwrap_or_default(),
+            key.trim()
+        );
+    }
+}
+
+/// Names a character that looks like a blank.
+fn no_blank(character: char) -> String {
+    match character {
+        '\t' => "a tab".to_owned(),
+        other => format!(
+            "U+{:04X}, which looks like a blank and is none",
+            u32::from(other)
+        ),
+    }
 }
 
 fn parse_yaml(text: &str) -> Result<Value, ConfigError> {
@@ -127,9 +165,9 @@ fn parse_yaml(text: &str) -> Result<Value, ConfigError> {
     };
     let value: Option<Value> = serde_saphyr::from_str(text).map_err(|error| {
         let at = error.location().map(|place| (place.line(), place.column()));
-        if let Some(tab) = at.and_then(|(line, _)| tab_near(text, line)) {
-            let message = "a tab in the indentation: write blanks".to_owned();
-            return syntax(Some(tab), message);
+        if let Some((place, found)) = at.and_then(|(line, _)| no_blank_near(text, line)) {
+            let message = format!("{} in the indentation: write blanks", no_blank(found));
+            return syntax(Some(place), message);
         }
         let error = error.without_snippet();
         syntax(
@@ -147,16 +185,26 @@ fn parse_yaml(text: &str) -> Result<Value, ConfigError> {
     }
 }
 
-/// Returns line and column of a tab that indents the line of a mistake, the one before or the one after
-/// it: the parser sees a tab only where the line before it ends.
-fn tab_near(text: &str, line: u64) -> Option<(u64, u64)> {
+/// Returns line and column of what follows so many bytes of a file that are text.
+fn end_of_text(bytes: &[u8], length: usize) -> (u64, u64) {
+    let text = bytes.get(..length).unwrap_or_default();
+    let text = String::from_utf8_lossy(text);
+    let line = text.bytes().filter(|byte| *byte == b'\n').count();
+    let column = text.rsplit('\n').next().unwrap_or_default().chars().count();
+    let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX).saturating_add(1);
+    (number(line), number(column))
+}
+
+/// Returns line and column of a tab, or of a no-break space and its like, that indents the line of a mistake,
+/// the one before or the one after it: the parser sees it only where the line before it ends.
+fn no_blank_near(text: &str, line: u64) -> Option<((u64, u64), char)> {
     (1..)
         .zip(text.lines())
         .filter(|(number, _)| (line.saturating_sub(1)..=line + 1).contains(number))
         .find_map(|(number, text)| {
             let mut indentation = (1..).zip(text.chars().take_while(|c| c.is_whitespace()));
-            let (column, _) = indentation.find(|(_, c)| *c == '\t')?;
-            Some((number, column))
+            let (column, found) = indentation.find(|(_, c)| *c != ' ')?;
+            Some(((number, column), found))
         })
 }
 
@@ -171,6 +219,18 @@ fn mistake(report: &str) -> String {
     let is_indentation = ["indent", "tab", "block", "mapping values"]
         .iter()
         .any(|word| said.contains(word));
+    if said.contains("mapping values") {
+        // By an indentation, or by a value with a colon and a blank in it.
+        return format!(
+            "{said} (see how far this line and the one before are indented: by blanks, not tabs; and quote \
+             a value that has `: ` in it)"
+        );
+    }
+    if said.contains("unexpected character") {
+        return format!(
+            "{said} (quote a value that begins with `@`, `%` or another sign of YAML's)"
+        );
+    }
     if !is_indentation {
         return said.to_owned();
     }

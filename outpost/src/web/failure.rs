@@ -236,8 +236,9 @@ pub enum LoopCause {
     /// The outpost accepts the cookie, so the proxy does not.
     #[error(
         "the proxy does not accept the cookies of the outpost: compare keys, application name, cookie \
-         name and clocks on both sides, and with `fallback: route` the word that routers match in \
-         `X-Gatepost-Verdict` with the one that `gatepost check` prints"
+         name and clocks on both sides; over plain http, the plugin in its long form needs `plainHttp: \
+         true`; and with `fallback: route` compare the word that routers match in `X-Gatepost-Verdict` \
+         with the one that `gatepost check` prints"
     )]
     NotAccepted,
     /// The outpost accepts the cookie, and its store may not be the one that has the session.

@@ -180,6 +180,11 @@ impl<'t> Subrequest<'t> {
     ) -> Result<Described<'t>, Failure> {
         let headers = &parts.headers;
         let described = match self.source(applications.conventions()) {
+            Source::Forwarded if is_nginx(headers) => {
+                return Err(Failure::Forwarded(
+                    "X-Forwarded-Uri; `X-Original-URL` is what nginx sets: let it ask at `auth/nginx`",
+                ));
+            }
             Source::Forwarded => Described {
                 websocket: is_websocket(required(headers, "x-forwarded-proto")?)?,
                 host: host(required(headers, "x-forwarded-host")?)?,
@@ -274,10 +279,17 @@ impl<'t> Subrequest<'t> {
     }
 }
 
+/// Returns whether a question is one of nginx, by our recipe: no proxy that asks in the way of Traefik says
+/// which request it asks about by that header alone.
+fn is_nginx(headers: &HeaderMap) -> bool {
+    headers.contains_key("x-original-url") && !headers.contains_key("x-forwarded-uri")
+}
+
 /// Returns the failure for a missing `X-Original-URL`, with what to write.
 fn without_url(headers: &HeaderMap) -> Failure {
     Failure::Forwarded(if headers.contains_key("x-forwarded-uri") {
-        "X-Original-URL; `X-Forwarded-Uri` is what Traefik sets: let it ask at `auth/traefik`"
+        "X-Original-URL: set it to `$scheme://$host$request_uri` where nginx asks, and take the lines for \
+         `X-Forwarded-Uri` out; or, if this is Traefik, let it ask at `auth/traefik`"
     } else {
         "X-Original-URL: set it to `$scheme://$host$request_uri` where nginx asks"
     })

@@ -304,6 +304,9 @@ fn conditions(fields: &mut Fields<'_>) -> Vec<Condition> {
                 Kind::Email if domain_of(name).is_none() => {
                     Some("a plain address: write domains under `emailDomains`")
                 }
+                Kind::EmailDomain if name == "*" => {
+                    Some("a plain domain: without `require`, every signed-in user passes")
+                }
                 Kind::EmailDomain if name.contains('*') || !is_domain(name) => {
                     Some("a plain domain: write addresses under `emails`")
                 }

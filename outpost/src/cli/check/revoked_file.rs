@@ -35,6 +35,9 @@ pub(super) fn check(config: &Config, report: &mut Report) {
     }
 }
 
+/// The folder that the unit of deploy/systemd makes (`RuntimeDirectory=`).
+const OF_UNIT: &str = "/run/gatepost";
+
 fn try_to_write(path: &Path, report: &mut Report) {
     let subject = Subject::RevokedFile;
     let shown = path.display();
@@ -52,6 +55,15 @@ fn try_to_write(path: &Path, report: &mut Report) {
             &subject,
             format!("{shown} can be written by {own_user}; plugins need to read it"),
         ),
+        // In the order of docs/getting-started.md, the check is before the service's first start.
+        Err(error) if error.kind() == ErrorKind::NotFound && folder == Path::new(OF_UNIT) => report
+            .warning(
+                &subject,
+                format!(
+                    "{shown}: there is no folder {OF_UNIT} yet: the unit `gatepost.service` makes it when \
+                     it starts. Without the unit, make it for the outpost's user"
+                ),
+            ),
         Err(error) if error.kind() == ErrorKind::NotFound => report.failure(
             &subject,
             format!(

@@ -7,6 +7,8 @@ use std::fs::{self, OpenOptions};
 use std::io::{Error, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use gatepost_base::user_name;
+
 use super::report::{Report, Subject};
 
 /// Adds whether the user who runs this check can write the file, or make it.
@@ -42,7 +44,7 @@ pub(super) fn prefix(path: &Path, what: &Path) -> String {
 /// Names the user with whose rights this check tries.
 pub(super) fn own_user() -> String {
     match gatepost_base::own_user() {
-        Some(user) => format!("user {user}, who runs this check"),
+        Some(user) => format!("`{}`, who runs this check", user_name(user)),
         None => "the user who runs this check".to_owned(),
     }
 }
@@ -53,11 +55,12 @@ pub(super) fn warn_of_root(path: &Path, subject: &Subject, report: &mut Report) 
     if let (Some(0), Some(owner)) = (gatepost_base::own_user(), owner(path))
         && owner != 0
     {
+        let owner = user_name(owner);
         report.warning(
             subject,
             format!(
-                "{shown} belongs to user {owner}, and root runs this check: run it as the \
-                 outpost's user (`sudo -u '#{owner}' gatepost check`)"
+                "{shown} belongs to `{owner}`, and root runs this check: run it as the outpost's user, \
+                 with the same options (`sudo -u '{owner}' gatepost check …`)"
             ),
         );
     }

@@ -1,5 +1,8 @@
 //! The keys of a provider.
 
+use std::fs::metadata;
+use std::io::ErrorKind;
+use std::path::Path;
 use std::sync::Arc;
 
 use gatepost_oidc::{
@@ -33,6 +36,9 @@ pub(super) fn provider(mut fields: Fields<'_>, files: &Files) -> Option<Provider
     let discovery_url = fields.parsed("discoveryUrl", web_url);
     let internal_url = fields.parsed("internalUrl", origin_url);
     let client_id = fields.required_text("clientId", "the id that the provider gave Gatepost");
+    if let Some(id) = &client_id {
+        report_variable(&mut fields, "clientId", id);
+    }
     let client = client(&mut fields, files);
     let requests = requests(&mut fields);
     let trusted_audiences = fields.list("trustedAudiences").unwrap_or_default();
@@ -147,6 +153,46 @@ fn tenants(fields: &mut Fields<'_>) -> Vec<String> {
 }
 
 /// The client that the outpost is at a provider, and how it authenticates.
+/// Returns why a file's path may be the secret itself, which no message may show: there is no such file, and
+/// no folder either in which it could be.
+fn may_be_the_secret(path: &Path) -> Option<&'static str> {
+    let is_missing = |path: &Path| {
+        metadata(path).is_err_and(|error| {
+            matches!(
+                error.kind(),
+                ErrorKind::NotFound | ErrorKind::InvalidFilename
+            )
+        })
+    };
+    // The root and the working folder are there, whatever a secret is.
+    let folder = path.parent().filter(|folder| folder.parent().is_some());
+    (is_missing(path) && folder.is_none_or(is_missing)).then_some(
+        "there is no such file, nor its folder. Is this the secret itself? Write it under \
+         `clientSecret`, or into a file whose path you write here",
+    )
+}
+
+/// Reports a text that is a variable of a shell or a compose file: nothing expands it here, and it may stand
+/// for a secret, so that no later message would show it.
+fn report_variable(fields: &mut Fields<'_>, key: &'static str, text: &str) {
+    let name = text
+        .strip_prefix("${")
+        .and_then(|rest| rest.strip_suffix('}'));
+    let is_name = |name: &str| {
+        !name.is_empty()
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    };
+    if name.is_some_and(is_name) {
+        fields.problem(
+            key,
+            "variables (`${…}`) are not expanded in this file: write the value, a file, or set the \
+             variable that this key has (`gatepost config example`, docs/configuration.md)",
+        );
+    }
+}
+
 struct Client {
     secret: Option<ClientSecret>,
     key: Option<Arc<ClientKey>>,
@@ -189,9 +235,15 @@ fn client_secret(fields: &mut Fields<'_>, files: &Files) -> Option<ClientSecret>
             if secret.is_empty() {
                 fields.problem("clientSecret", "is empty: leave it out for a public client");
             }
+            report_variable(fields, "clientSecret", &secret);
             secret
         }
         Written::File(path) => {
+            if let Some(why) = may_be_the_secret(path.as_ref()) {
+                files.watch(path.as_ref());
+                fields.problem("clientSecretFile", why);
+                return None;
+            }
             let read = files.read(fields, "clientSecretFile", &path)?;
             let secret = read.trim_end();
             if secret.is_empty() {
@@ -266,10 +318,12 @@ fn requests(fields: &mut Fields<'_>) -> Requests {
         ("ifPresent", NonceCheck::IfPresent),
     ];
     Requests {
+        // No scope has a blank (RFC 6749 §3.3): several in one text are what requests have.
         scopes: scopes
-            .into_iter()
-            .filter(|scope| scope != "openid")
-            .map(Scope::new)
+            .iter()
+            .flat_map(|text| text.split_whitespace())
+            .filter(|scope| *scope != "openid")
+            .map(|scope| Scope::new(scope.to_owned()))
             .collect(),
         parameters,
         from_link,

@@ -53,11 +53,20 @@ pub(super) fn session(fields: &mut Fields<'_>) -> (SessionTimes, DeviceBound, Fr
     if times.idle < times.window {
         section.problem(
             "idle",
-            "must not be shorter than `window`, in which no proxy asks",
+            format!(
+                "must not be shorter than `window`, in which no proxy asks: {} s, and `window` is {} s",
+                times.idle, times.window
+            ),
         );
     }
     if times.lifetime < times.window {
-        section.problem("lifetime", "must not be shorter than `window`");
+        section.problem(
+            "lifetime",
+            format!(
+                "must not be shorter than `window`: {} s, and `window` is {} s",
+                times.lifetime, times.window
+            ),
+        );
     }
     section.finish();
     (times, device_bound.unwrap_or_default(), frames)

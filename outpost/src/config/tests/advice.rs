@@ -31,6 +31,14 @@ fn report(
     lines.collect()
 }
 
+/// Returns a configuration whose provider has these lines.
+fn with_client(lines: &str) -> String {
+    format!(
+        "keys: ['{KEY}']\nproviders:\n  - name: main\n    issuer: https://id.example.com\n    {lines}\n\
+         applications: [{{name: a, externalUrl: 'https://a.example.com'}}]\n"
+    )
+}
+
 #[test]
 fn a_file_that_holds_nothing_of_use_is_named() {
     let more = "    clientSecretFile: '{folder}/secret'\n    caFile: '{folder}/ca'\n";
@@ -94,7 +102,7 @@ fn a_rule_that_could_never_match_or_is_misspelt_is_named_as_what_it_is() {
         (
             "{emailDomains: ['*']}",
             "gatepost.yaml:6: applications[0].require.emailDomains: `*` is not a plain \
-             domain: write addresses under `emails`",
+             domain: without `require`, every signed-in user passes",
         ),
         (
             "{not: {emailDomains: ['@']}}",
@@ -148,6 +156,23 @@ fn a_mistake_of_the_text_is_at_its_line() {
         report("tab", &tab, &[], &[]),
         ["gatepost.yaml:6:1: not valid YAML: a tab in the indentation: write blanks"]
     );
+    let copied = format!("{}\u{a0}\u{a0}  require: {{}}\n", minimal(""));
+    assert_eq!(
+        report("copied", &copied, &[], &[]),
+        [
+            "gatepost.yaml:6: require: begins with U+00A0, which looks like a blank and is none: write \
+             blanks"
+        ]
+    );
+    for (secret, advice) in [
+        ("@x", "quote a value that begins with `@`, `%`"),
+        ("%x", "quote a value that begins with `@`, `%`"),
+        ("abc: def", "quote a value that has `: ` in it"),
+    ] {
+        let yaml = with_client(&format!("clientId: g\n    clientSecret: {secret}"));
+        let lines = report("sign", &yaml, &[], &[]);
+        assert!(lines.concat().contains(advice), "{secret}: {lines:?}");
+    }
     let key = format!("{}trustedProxy: 10.0.0.1\n", minimal(""));
     assert_eq!(
         report("key", &key, &[], &[]),
@@ -184,5 +209,63 @@ fn a_variable_is_named_and_not_a_line_of_the_file() {
     assert!(
         lines.iter().all(|line| !line.contains("gatepost.yaml")),
         "{lines:?}"
+    );
+}
+
+#[test]
+fn a_file_in_another_encoding_has_a_line_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("gatepost.yaml");
+    let mut bytes = b"pages:\n  title: Caf".to_vec();
+    bytes.extend([0xe9, b'\n']);
+    std::fs::write(&path, bytes).expect("written");
+    let error = Config::load(Some(&path), [])
+        .expect_err("not UTF-8")
+        .to_string();
+    assert!(
+        error.contains("gatepost.yaml:2:13: ") && error.contains("UTF-8"),
+        "{error}"
+    );
+}
+
+/// The secret in the place of its file, and what compose files expand.
+#[test]
+fn a_secret_in_the_wrong_place_is_not_shown_and_a_variable_is_named() {
+    for secret in ["s3cr3t-of-mine", "/s3cr3t-of-mine", "s3cr3t/of-mine"] {
+        let lines = report(
+            "secret",
+            &with_client(&format!("clientId: g\n    clientSecretFile: {secret}")),
+            &[],
+            &[],
+        );
+        let said = lines.concat();
+        assert!(
+            said.contains("clientSecretFile: there is no such file"),
+            "{said}"
+        );
+        assert!(!said.contains("of-mine"), "{said}");
+    }
+    for more in [
+        "clientId: ${CLIENT}",
+        "clientId: g\n    clientSecret: ${SECRET}",
+    ] {
+        let said = report("variable", &with_client(more), &[], &[]).concat();
+        assert!(
+            said.contains("are not expanded") && !said.contains("SECRET}"),
+            "{said}"
+        );
+    }
+    let fine = with_client("clientId: g\n    clientSecret: a${b");
+    assert_eq!(problems(&fine, &[]), [""; 0]);
+}
+
+#[test]
+fn scopes_may_stand_in_one_text() {
+    let yaml = with_client("clientId: g\n    scopes: openid profile groups");
+    let config = Config::parse(&yaml, []).expect("right");
+    let scopes = config.providers[0].scopes.iter();
+    assert_eq!(
+        scopes.map(|scope| scope.as_str()).collect::<Vec<_>>(),
+        ["profile", "groups"]
     );
 }

@@ -61,7 +61,8 @@ pub(super) fn check_ping(
         StatusCode::NOT_FOUND if reply.error() == Some("not_found".to_owned()) => return Ok(()),
         StatusCode::NOT_FOUND => format!(
             "nothing answers at {prefix}: the proxy has no route for this host, or its route for \
-             `{prefix}` does not lead to the outpost"
+             `{prefix}` does not lead to the outpost, or it has dropped the route for a mistake in it, \
+             such as a middleware that does not exist: its log says so"
         ),
         StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => {
             "the proxy does not reach the outpost: compare its address with `listen.http`"
@@ -106,8 +107,9 @@ fn cannot_ask(askers: &Askers) -> String {
         format!(". The outpost answers only the proxies that `askedBy` names ({words})")
     });
     format!(
-        "500: the proxy cannot reach the outpost at the address that it has for it (compare that with \
-         `listen.http`), or takes its answer for a failure; the proxy's log says which{}",
+        "500: the proxy takes the outpost's answer for a failure, and the outpost's log says why it gave \
+         that one; or, if the outpost was not asked, the proxy cannot reach it at the address that it has \
+         for it (compare that with `listen.http`), and the proxy's log says so{}",
         excluded.unwrap_or_default()
     )
 }
@@ -140,8 +142,9 @@ pub(super) fn check_script(
             format!(
                 "the outpost itself answers: no proxy in front of it asks for a session and then lets \
                  through to the application; or the proxy asks at an address that the outpost does \
-                 not have, where Traefik's is {prefix}/auth/traefik (the outpost's log names the \
-                 path){}",
+                 not have, where Traefik's is {prefix}/auth/traefik and nginx's {prefix}/auth/nginx; or it \
+                 sends users to one, as nginx does by a line for oauth2-proxy (`error_page 401 =403 \
+                 /oauth2/sign_in`). The outpost's log names the path{}",
                 excluded.unwrap_or_default(),
                 prefix = application.prefix()
             )
@@ -218,7 +221,8 @@ pub(super) fn check_page(
     if next.scheme() != application.external().url().scheme() {
         return Err(CheckProblem(format!(
             "the redirect to `start` is {}: the proxy does not say that browsers use {} \
-             (X-Forwarded-Proto)",
+             (X-Forwarded-Proto), or it makes the redirect itself, and the scheme is written out there \
+             (nginx: `return 302`)",
             next.scheme(),
             application.external().url().scheme()
         )));

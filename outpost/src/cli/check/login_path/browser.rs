@@ -8,11 +8,11 @@ use chrono::DateTime;
 use http::header::{ACCEPT, COOKIE, DATE, LOCATION, SET_COOKIE, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde_json::Value;
-use url::Url;
+use url::{Origin, Url};
 
 use super::problem::CheckProblem;
 use crate::cli::check::report::{Report, Subject};
-use crate::http_client::{chain, is_untrusted};
+use crate::http_client::{NO_AUTHORITY, chain, is_authority, is_untrusted};
 use crate::runtime::Snapshot;
 
 /// How long an answer may take.
@@ -82,7 +82,11 @@ impl Reply {
 }
 
 /// A browser.
-pub(super) struct Browser(reqwest::Client);
+pub(super) struct Browser {
+    client: reqwest::Client,
+    /// The origins at which the proxy is.
+    proxys: Vec<Origin>,
+}
 
 impl Browser {
     /// Returns a browser that trusts the same certificates as the outpost.
@@ -109,6 +113,10 @@ impl Browser {
             .filter_map(Url::host_str)
             .filter(|host| host.ends_with(".localhost") && (*host, 0).to_socket_addrs().is_err())
             .collect();
+        let proxys = snapshot.applications.iter();
+        let proxys = proxys
+            .map(|application| application.external().url().origin())
+            .chain([url.origin()]);
         let builder = || {
             let builder = reqwest::Client::builder()
                 .redirect(reqwest::redirect::Policy::none())
@@ -125,8 +133,16 @@ impl Browser {
             .build()
             // As where the system has no certificates at all.
             .or_else(|_| builder().tls_certs_only(authorities).build())
-            .map(Self)
+            .map(|client| Self {
+                client,
+                proxys: proxys.collect(),
+            })
             .map_err(|error| CheckProblem(format!("cannot set up TLS: {error}")))
+    }
+
+    /// Returns whether a URL leads to the proxy, and not to a provider.
+    fn is_proxys(&self, url: &Url) -> bool {
+        self.proxys.contains(&url.origin())
     }
 
     /// Requests a URL, and adds the step to the report.
@@ -176,7 +192,7 @@ impl Browser {
             Fetch::Script => ("cors", "application/json"),
         };
         let request = self
-            .0
+            .client
             .get(url)
             .header("Sec-Fetch-Mode", mode)
             .header("Sec-Fetch-Site", "none")
@@ -196,11 +212,23 @@ impl Browser {
                      its authority: `SSL_CERT_FILE=ca.pem gatepost check …`"
                 ));
             }
-            CheckProblem(format!(
-                "{shown} cannot be reached: {error}; the host name must lead to the proxy, and the \
-                 proxy must listen at that port with that scheme. In a container, the name must lead \
-                 there from within"
-            ))
+            if is_authority(&error) {
+                return CheckProblem(format!("{shown}: {error}{NO_AUTHORITY}"));
+            }
+            let is_proxys = Url::parse(url).is_ok_and(|url| self.is_proxys(&url));
+            CheckProblem(if is_proxys {
+                format!(
+                    "{shown} cannot be reached: {error}; the host name must lead to the proxy, and the \
+                     proxy must listen at that port with that scheme. In a container, the name must \
+                     lead there from within"
+                )
+            } else {
+                format!(
+                    "{shown} cannot be reached: {error}; the provider sends users there, by its \
+                     discovery document, so their browsers have to reach it. If they do, and this \
+                     machine does not, the rest of the path cannot be followed from here"
+                )
+            })
         })?;
         let text = |name| {
             let value: Option<&http::HeaderValue> = response.headers().get(name);
