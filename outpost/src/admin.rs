@@ -2,12 +2,14 @@
 
 mod admin_error;
 mod health;
+mod in_force;
 mod keys;
 mod protocol;
 mod router;
 mod sessions;
 
 pub use admin_error::AdminError;
+pub use in_force::InForce;
 pub use protocol::{
     AdminRequest, AdminResponse, CreatedKey, KeyRequest, KeySummary, PATH, SessionSummary,
     WhichKeys, open_response, seal_request,

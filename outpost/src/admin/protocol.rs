@@ -1,5 +1,6 @@
 //! The protocol of `gatepost session` and `gatepost key`, by which an operator lists and revokes the
-//! sessions of a running outpost, and creates, lists and revokes API keys.
+//! sessions of a running outpost, and creates, lists and revokes API keys. `gatepost check --url` asks by it
+//! what is in force.
 //!
 //! The command and the outpost have the same configuration, so they share a secret: request and
 //! response are sealed with a key of the ring. No other client of the metrics listener can ask, and
@@ -9,6 +10,7 @@ use gatepost_session::NumericDate;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::in_force::InForce;
 use crate::machine_clients::NewApiKey;
 use gatepost_base::SealingKeys;
 use gatepost_store::{ApiKeyRecord, SessionRecord};
@@ -49,6 +51,8 @@ pub enum AdminRequest {
     RevokeEveryone,
     /// What `gatepost key` asks for.
     Keys(KeyRequest),
+    /// What of the configuration is in force.
+    InForce,
 }
 
 /// What an operator asks for about API keys.
@@ -102,6 +106,8 @@ pub enum AdminResponse {
         /// How many were not, since the outpost cannot read whose they are.
         unreadable: usize,
     },
+    /// What of the configuration is in force.
+    InForce(InForce),
     /// What the request says is wrong.
     Wrong(String),
 }

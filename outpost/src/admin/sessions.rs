@@ -3,6 +3,7 @@
 use gatepost_session::SessionId;
 
 use super::admin_error::AdminError;
+use super::in_force::InForce;
 use super::keys;
 use super::protocol::{
     AdminRequest, AdminResponse, Dated, KeyRequest, SessionSummary, open_request, seal_response,
@@ -37,6 +38,7 @@ pub async fn answer(outpost: &Outpost, text: &str) -> Result<String, AdminError>
     }
     let response = match selector(request)? {
         Requested::Keys(request) => keys::answer(outpost, request).await?,
+        Requested::InForce => AdminResponse::InForce(InForce::from(&*snapshot)),
         Requested::List { limit } => {
             let records = outpost.store.list(limit).await?;
             let all = records.iter().map(|record| SessionSummary::from(&**record));
@@ -72,6 +74,7 @@ fn audit_revocation(which: &SessionSelector, ended: usize) {
 enum Requested {
     List { limit: usize },
     Keys(KeyRequest),
+    InForce,
     Revocation(SessionSelector),
 }
 
@@ -86,5 +89,6 @@ fn selector(request: AdminRequest) -> Result<Requested, AdminError> {
         }
         AdminRequest::RevokeEveryone => SessionSelector::All,
         AdminRequest::Keys(request) => return Ok(Requested::Keys(request)),
+        AdminRequest::InForce => return Ok(Requested::InForce),
     }))
 }

@@ -17,6 +17,7 @@ mod providers;
 mod redis;
 mod report;
 mod revoked_file;
+mod running;
 mod state_dir;
 mod store_file;
 
@@ -69,6 +70,7 @@ pub(super) async fn check(
     revoked_file::check(&config, &mut report);
     configuration::warn(&config, &mut report);
     if let Some(url) = url {
+        running::check(&config, &snapshot, &mut report).await;
         login_path::check(&snapshot, &config.keys, url, &mut report).await;
     }
     say(&match format {

@@ -257,6 +257,54 @@ async fn a_provider_that_goes_away_is_noticed_with_the_next_request_that_fails()
     assert_eq!(start().await.status(), StatusCode::FOUND, "still in use");
 }
 
+/// An operator edits a file and checks it before the outpost has read it, or checks a copy.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_of_another_configuration_than_the_running_one_says_so() {
+    let folder = Folder::new("check-running");
+    let provider = Provider::start().await;
+    let config = write_config(&folder, &provider, "");
+    let running = Running::start(&config);
+    running.ready().await;
+    let text = fs::read_to_string(&config).expect("the configuration");
+    let metrics = format!("metrics: '{}'", running.metrics);
+    let text = text.replace("metrics: '127.0.0.1:0'", &metrics);
+    let other_key = "c:Zm9yLXRoZS10ZXN0cy1vZi1nYXRlcG9zdC1hbG9uZTk=";
+    let copy = folder.path("copy.yaml");
+    for (from, to, expected) in [
+        (
+            "",
+            "",
+            "the running outpost has this configuration in force",
+        ),
+        (
+            "'/public/*'",
+            "'/*'",
+            "runs with another configuration: `app` has another `public`",
+        ),
+        (crate::world::KEY_A, other_key, "runs with other keys"),
+        (
+            metrics.as_str(),
+            "metrics: '127.0.0.1:1'",
+            "not compared with the running outpost",
+        ),
+    ] {
+        let changed = text.replacen(from, to, 1);
+        assert!(
+            from.is_empty() || changed != text,
+            "{from} is not in {text}"
+        );
+        fs::write(&copy, changed).expect("written");
+        let check = std::process::Command::new(env!("CARGO_BIN_EXE_gatepost"))
+            .args(["check", "--url", "https://app.example.com/", "--config"])
+            .arg(&copy)
+            .env_clear()
+            .output();
+        let said = check.expect("it runs").stdout;
+        let said = String::from_utf8_lossy(&said);
+        assert!(said.contains(expected), "{expected}: {said}");
+    }
+}
+
 /// With every pod out of the Service, users with a valid cookie would get an error from the proxy.
 #[tokio::test]
 async fn a_store_that_is_away_takes_no_pod_out_of_service() {

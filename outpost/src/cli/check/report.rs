@@ -54,6 +54,8 @@ pub(super) enum Subject {
     Configuration,
     /// The path from a URL of an application to the provider.
     LoginPath,
+    /// The outpost that runs.
+    Running,
 }
 
 impl Subject {
@@ -71,6 +73,7 @@ impl Subject {
             Self::Application(_) => "application",
             Self::Configuration => "config",
             Self::LoginPath => "login path",
+            Self::Running => "running",
         }
     }
 }
