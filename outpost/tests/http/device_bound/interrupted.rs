@@ -84,3 +84,22 @@ async fn a_first_proof_goes_on_after_each_step_of_the_store_and_helps_no_copy() 
         }
     }
 }
+
+/// The browser asks the provider for a session that is not bound, and binds it meanwhile.
+#[tokio::test]
+async fn a_silent_renewal_takes_no_place_of_a_session_that_was_bound_meanwhile() {
+    let world = World::with(PREFER).await;
+    world.provider.issue_no_refresh_tokens();
+    let mut bound = Bound::register(&world).await;
+    world.wait(11 * MINUTE);
+    let silent = bound.browser.load(START).await.expect(302);
+    let sent = crate::browser::query(silent.location());
+    assert_eq!(sent["prompt"], "none");
+    let late = world.provider.authorize(silent.location());
+    bound.refresh().await.expect(200);
+    let reply = bound.browser.load(late.as_str()).await.expect(302);
+    assert!(!reply.sets_session(), "{reply:?}");
+    let view = bound.browser.fetch(SESSION).await.expect(200).json();
+    assert_eq!(view["deviceBound"], true, "{view}");
+    bound.refresh().await.expect(200);
+}

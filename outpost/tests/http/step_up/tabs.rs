@@ -74,6 +74,30 @@ async fn a_sign_in_that_began_before_takes_no_step_ups_place() {
     opens(&world, &browser, "/vault/x").await;
 }
 
+/// The same for a silent renewal of the session from before.
+#[tokio::test]
+async fn a_silent_renewal_that_began_before_takes_no_step_ups_place() {
+    let world = World::with(RULES).await;
+    world.provider.issue_no_refresh_tokens();
+    let mut browser = signed_in(&world, json!({"acr": "silver"})).await;
+    world.wait(700);
+    let silent = browser.load(&format!("{START}?rd=/late")).await.expect(302);
+    assert_eq!(query(silent.location())["prompt"], "none");
+    let late = world.provider.authorize(silent.location());
+    let start = format!("{START}?rd=/vault/x&step_up=GET");
+    let reply = step_up(&world, &mut browser, &start, json!({"acr": "gold"})).await;
+    assert!(reply.expect(302).sets_session());
+    opens(&world, &browser, "/vault/x").await;
+    says(&world, json!({"acr": "silver"}));
+    let reply = browser.load(late.as_str()).await.expect(302);
+    assert!(!reply.sets_session(), "{reply:?}");
+    opens(&world, &browser, "/vault/x").await;
+    // And the tab comes to its page.
+    let reply = browser.load(reply.location()).await.expect(302);
+    assert_eq!(reply.location(), format!("{ORIGIN}/late"));
+    opens(&world, &browser, "/vault/x").await;
+}
+
 /// A provider that takes its time over the code makes no session that began meanwhile an earlier one.
 #[tokio::test]
 async fn a_slow_provider_has_no_sign_in_take_a_stronger_sessions_place() {

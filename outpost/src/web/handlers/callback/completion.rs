@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use gatepost_base::Identity;
 use gatepost_oidc::{Provider, SignedIn};
-use gatepost_session::NumericDate;
+use gatepost_session::{NumericDate, SessionId};
 use gatepost_store::SessionRecord;
 use openidconnect::{AuthorizationCode, RedirectUrl};
 
@@ -22,6 +22,7 @@ use crate::web::loop_guard::Attempts;
 use crate::web::outcome::{Outcome, Reply};
 use crate::web::provider_choice;
 use crate::web::step_up::{self, Checked};
+use crate::web::urls::start_url;
 
 impl Callback<'_> {
     /// Exchanges the code of a sign-in, and makes its session.
@@ -55,10 +56,13 @@ impl Callback<'_> {
             .finish(code, nonce, code_verifier, redirect_uri, &claims)
             .await?;
         let instead = match &purpose {
-            Purpose::Renewal(_) => {
+            Purpose::Renewal(renewed) => {
                 provider.note_silent_request(at_provider);
-                self.check_silent(&signed_in.identity).await?;
-                None
+                let is_its_own = self.check_silent(&signed_in.identity, renewed).await?;
+                (!is_its_own).then(|| {
+                    let to = start_url(self.application, &return_to, None);
+                    Outcome::Redirect { to }.into()
+                })
             }
             Purpose::StepUp(step_up) => self.check_step_up(&signed_in, step_up, &return_to).await?,
             Purpose::SignIn => {
@@ -76,11 +80,16 @@ impl Callback<'_> {
         }
     }
 
-    /// Checks that a silent renewal brought the user of the session that the browser still has.
-    async fn check_silent(self, new: &Identity) -> Result<(), Failure> {
+    /// Checks that a silent renewal brought the user of the session that the browser still has. Returns
+    /// false where that is not the session that was to be renewed (`renewed`), as after a step-up in another
+    /// tab, or where it is bound to a device by now: what came back takes no such session's place.
+    async fn check_silent(self, new: &Identity, renewed: &SessionId) -> Result<bool, Failure> {
         // Only now: it may have ended during the redirect or the exchange.
-        let (_, live) = self.live_session().await?.ok_or(Failure::NoFlow)?;
-        check_same_user(&live, new).map_err(|_| {
+        let (cookie, live) = self.live_session().await?.ok_or(Failure::NoFlow)?;
+        if live.id != *renewed || live.is_bound() || cookie.claims_at_issue().bound {
+            return Ok(false);
+        }
+        check_same_user(&live, new).map(|()| true).map_err(|_| {
             // The session's user is not signed in there, which is what the provider itself should have
             // said (OpenID Connect Core 1.0 §3.1.2.1 on `id_token_hint`).
             Failure::ProviderRefused {
