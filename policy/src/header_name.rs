@@ -33,7 +33,7 @@ impl HeaderName {
     ///
     /// [`InvalidHeaderName`], also for the fields that HTTP and proxies themselves act on.
     pub fn new(name: &str) -> Result<Self, InvalidHeaderName> {
-        const RESERVED: [&str; 16] = [
+        const RESERVED: [&str; 17] = [
             "accept",
             "authorization",
             "connection",
@@ -49,6 +49,7 @@ impl HeaderName {
             "transfer-encoding",
             "upgrade",
             "x-gatepost-require",
+            "x-gatepost-require-proof",
             "x-gatepost-verdict",
         ];
         let named = |reserved: &&str| reserved.eq_ignore_ascii_case(name);

@@ -30,6 +30,10 @@ pub const OUTPOST_VERDICT: &str = "outpost";
 /// [`Require::to_text`](crate::Require::to_text). A client's is removed.
 pub const RULE_HEADER: &str = "X-Gatepost-Require";
 
+/// Carries the word by which the plugin vouches for [`RULE_HEADER`] to the user's session: see
+/// [`Demand::vouched_text`](crate::Demand::vouched_text). A client's is removed, and no client can make one.
+pub const RULE_PROOF_HEADER: &str = "X-Gatepost-Require-Proof";
+
 /// The claim of a session that has the assertion for its application. The outpost alone makes it: a
 /// provider's claim of this name is never read.
 pub const ASSERTION_CLAIM: &str = "gatepost_assertion";

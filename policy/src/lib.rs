@@ -45,7 +45,7 @@ pub use decide::{Decision, Deferral, Denial, Permit, Policy, Unauthenticated};
 pub use header_name::{HeaderName, InvalidHeaderName};
 pub use headers::{
     ASSERTION_CLAIM, HeaderRules, HeaderSettings, OUTPOST_VERDICT, Preset, RULE_HEADER,
-    VERDICT_HEADER, alias_patterns, owned_prefixes,
+    RULE_PROOF_HEADER, VERDICT_HEADER, alias_patterns, owned_prefixes,
 };
 pub use network::{ClientAddress, InvalidNetwork, Network};
 pub use public::{InvalidPattern, PublicPaths, unambiguous_path};
@@ -54,6 +54,6 @@ pub use require::{InvalidRule, LinkedConditions, Require, Ruling, StepUp, is_cla
 pub use rules::{Demand, Idle, InvalidDemand, Rule, Rules};
 pub use sign_in::{
     AUTHENTICATION, InvalidOutpostUrl, InvalidPrefix, OutpostPrefix, OutpostUrl, PROOF, STEP_UP,
-    SignIn, UNTIL_BOUND, until_bound, with_conditions,
+    SignIn, UNTIL_BOUND, until_bound, with_conditions, with_unproven_conditions,
 };
 pub use why::Reason;

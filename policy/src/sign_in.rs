@@ -166,6 +166,11 @@ pub fn with_conditions(
     with_parameter(url, PROOF, vouch(&text).as_bytes())
 }
 
+/// The same where nobody vouches for the conditions: the user is asked first.
+pub fn with_unproven_conditions(url: String, step_up: &StepUp<'_>) -> String {
+    with_parameter(url, AUTHENTICATION, step_up.to_text().as_bytes())
+}
+
 /// The name of the first parameter that [`with_conditions`] adds: what is asked for.
 pub const AUTHENTICATION: &str = "authentication";
 

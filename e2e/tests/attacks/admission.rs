@@ -1,10 +1,15 @@
 //! Users whom the application's rule at the outpost refuses, behind a plugin without a rule.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use gatepost_e2e::clients::raw_http1::RawConnection;
+use gatepost_e2e::proxies::Traefik;
 use gatepost_e2e::users::{ALICE, BOB};
-use gatepost_e2e::{Answer, ApplicationSpec, Client, Stack};
+use gatepost_e2e::{Answer, ApplicationSpec, Client, Site, Stack};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+
+use crate::shown;
+use crate::spellings::{WIKI, session};
 
 /// Row A14: a rule that is written at the outpost applies, although the plugin does not know it.
 #[test]
@@ -38,5 +43,42 @@ fn a_rule_at_the_outpost_applies_behind_a_plugin_without_one() -> Result<()> {
 
     let journey = Client::new()?.sign_in(&page, &ALICE)?;
     assert_eq!(journey.landed.status, StatusCode::OK, "{journey}");
+    Ok(())
+}
+
+/// A script of the application says in the plugin's place what a request needs, which Traefik hands on where
+/// the outpost is asked without the plugin. No link that comes of it leads to the provider unasked.
+#[test]
+#[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
+fn no_client_has_the_outpost_vouch_for_another_authentication() -> Result<()> {
+    let site = Site::builder(shown::SINGLE).start()?;
+    let _traefik = Traefik::new(&site, "deploy/traefik/static/forward-auth.yaml")?
+        .route("deploy/traefik/dynamic/forward-auth-single.yaml")?
+        .start(&["wiki"])?;
+    let cookie = session(&site, "wiki")?;
+    let host = format!("{WIKI}:{}", site.ports().web);
+    let load = |target: &str, more: &[(&str, &str)]| -> Result<_> {
+        let own = [
+            ("Host", &*host),
+            ("Cookie", &cookie),
+            ("Accept", "text/html"),
+            ("Sec-Fetch-Mode", "navigate"),
+            ("Sec-Fetch-Dest", "document"),
+        ];
+        let mut connection = RawConnection::connect(site.ports().web)?;
+        connection.request(&format!("GET {target}"), &[&own, more].concat())?;
+        connection.head()
+    };
+    let demand = ("X-Gatepost-Require", "all=claim:acr:tenant%3Aevil:bronze");
+    for word in ["", "AAAAAAAAAAAAAAAAAAAAAA"] {
+        let head = load("/x", &[demand, ("X-Gatepost-Require-Proof", word)])?;
+        assert_eq!(head.status, 302, "{head:?}");
+        let location = head.header("location").context("a location")?;
+        assert!(location.contains("authentication="), "{location}");
+        assert!(!location.contains("proof="), "{location}");
+        let at = location.find("/akprox/").context("of the outpost")?;
+        let head = load(&location[at..], &[("Sec-Fetch-Site", "cross-site")])?;
+        assert_eq!(head.status, 403, "not the provider: {head:?}");
+    }
     Ok(())
 }

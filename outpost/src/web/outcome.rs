@@ -1,6 +1,6 @@
 //! What an endpoint decided.
 
-use gatepost_policy::{Denial, Presentation, StepUp, with_conditions};
+use gatepost_policy::{Denial, Presentation, StepUp, with_conditions, with_unproven_conditions};
 use gatepost_session::{Claims, SessionId};
 use http::StatusCode;
 
@@ -181,11 +181,13 @@ impl Outcome {
         }
     }
 
-    /// Has the user of a session authenticate again, or in another way.
+    /// Has the user of a session authenticate again, or in another way. `own` is what the application's rules
+    /// ask without those of the proxy.
     pub fn step_up(
         application: &Application,
         request: &ForwardedRequest<'_>,
         step_up: &StepUp<'_>,
+        own: Option<&StepUp<'_>>,
         session: &SessionId,
     ) -> Self {
         let start = match request.host() {
@@ -193,9 +195,14 @@ impl Outcome {
             None => endpoint_url(application, "start"),
         };
         // `start` has the application's rules, and not those of the proxy.
-        let url = match request.demand() {
-            Some(_) => with_conditions(start, step_up, |text| application.vouch(session, text)),
-            None => start,
+        let asked = step_up.without_repetitions();
+        let url = if own.is_some_and(|own| own.without_repetitions() == asked) {
+            start
+        } else if request.is_demand_vouched_for(application, session) {
+            with_conditions(start, &asked, |text| application.vouch(session, text))
+        } else {
+            // The plugin is older, or a client says this in its place: its user says whether it may be.
+            with_unproven_conditions(start, &asked)
         };
         Self::SignIn {
             url,

@@ -4,9 +4,11 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use gatepost_policy::{ClientAddress, Demand, Presentation, Request, Unauthenticated};
-use gatepost_session::Current;
+use gatepost_policy::{
+    ClientAddress, Demand, Presentation, RULE_HEADER, RULE_PROOF_HEADER, Request, Unauthenticated,
+};
 use gatepost_session::cookie::{self, Candidates, CookieName, Hide};
+use gatepost_session::{Current, SessionId};
 use http::header::{AUTHORIZATION, COOKIE};
 use http::{HeaderMap, HeaderValue, Method};
 use url::{Url, form_urlencoded};
@@ -133,6 +135,16 @@ impl<'a> ForwardedRequest<'a> {
     /// the application's own rules, so a client gains nothing by sending one.
     pub fn demand(&self) -> Option<&Demand> {
         self.demand.as_ref()
+    }
+
+    /// Returns whether the plugin vouches for what it demands to this session. A client can say the demand
+    /// alone, where a proxy hands it on.
+    pub fn is_demand_vouched_for(&self, application: &Application, session: &SessionId) -> bool {
+        let (demand, word) = (RULE_HEADER, RULE_PROOF_HEADER);
+        let said = self.header_text(demand).zip(self.header_text(word));
+        said.is_some_and(|(demand, word)| {
+            application.has_vouched(session, &Demand::vouched_text(demand), word)
+        })
     }
 
     /// Returns what it demands of the user of a session, so that it can be applied in a moment however many

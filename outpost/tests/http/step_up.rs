@@ -3,9 +3,12 @@
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
+use gatepost_policy::Demand;
+use gatepost_session::{Audience, KeyRing, Verifier};
 use serde_json::{Value, json};
+use url::Url;
 
-use crate::browser::{Browser, Reply, query};
+use crate::browser::{Browser, Reply, query, session_value};
 use crate::forward_auth::{Asked, DIALECTS};
 use crate::program::{Folder, checked};
 use crate::provider::Provider;
@@ -71,6 +74,18 @@ async fn asked_for(browser: &mut Browser<'_>, start: &str) -> HashMap<String, St
 async fn step_up(world: &World, browser: &mut Browser<'_>, start: &str, claims: Value) -> Reply {
     says(world, claims);
     browser.sign_in(start).await
+}
+
+/// Returns the word by which the plugin vouches for what it demands to the session of a browser.
+fn word_for(browser: &Browser<'_>, demand: &str) -> String {
+    let url = Url::parse(ORIGIN).expect("a URL");
+    let ring = KeyRing::parse(KEY_A).expect("a ring");
+    let application = Audience::new("app").expect("a name");
+    let verifier = Verifier::new(&ring, application);
+    let cookies = browser.cookie_line(&url);
+    let session = verifier.authenticate(session_value(&cookies).as_bytes());
+    let session = session.expect("a session");
+    verifier.vouch(session.session_id(), &Demand::vouched_text(demand))
 }
 
 /// Checks that a script gets what is at this path with the browser's session.
@@ -296,7 +311,9 @@ async fn what_a_proxys_own_rules_ask_is_asked_for_too() {
     let world = World::with(RULES).await;
     let mut browser = signed_in(&world, json!({"acr": "silver"})).await;
     let rule = "session&and&all=claim:acr:gold&all=maxAge:60";
-    let asked = Asked::load(HOST, "/x").with("X-Gatepost-Require", rule);
+    let asked = Asked::load(HOST, "/x")
+        .with("X-Gatepost-Require", rule)
+        .with("X-Gatepost-Require-Proof", &word_for(&browser, rule));
     let reply = asked.clone().by(&browser).ask(&world, "auth/traefik").await;
     let start = reply.expect(302).location().to_owned();
     let conditions = "authentication=all%3Dclaim%3Aacr%3Agold%26all%3DmaxAge%3A60";

@@ -1,8 +1,9 @@
 //! What follows from a decision.
 
 use gatepost_policy::{
-    Decision, Deferral, Denial, OUTPOST_VERDICT, Permit, Presentation, RULE_HEADER, Request as _,
-    StepUp, Unauthenticated, VERDICT_HEADER, holds_api_key, until_bound, with_conditions,
+    Decision, Deferral, Demand, Denial, OUTPOST_VERDICT, Permit, Presentation, RULE_HEADER,
+    RULE_PROOF_HEADER, Request as _, StepUp, Unauthenticated, VERDICT_HEADER, holds_api_key,
+    until_bound, with_conditions,
 };
 use gatepost_session::{TextList, Verifier, WindowError};
 
@@ -173,6 +174,11 @@ impl<H: Host> Exchange<'_, H> {
             // The outpost's own rules may admit more users, and so may the same ones: a middleware behind
             // this one may have changed the path or the host.
             self.host.set_header(RULE_HEADER, demand.as_bytes());
+            if let Some(session) = self.session {
+                let text = Demand::vouched_text(&demand);
+                let word = self.verifier.vouch(session.authentic.session_id(), &text);
+                self.host.set_header(RULE_PROOF_HEADER, word.as_bytes());
+            }
         }
         Flow::Continue
     }

@@ -1,5 +1,6 @@
 //! What rules ask of a signed-in user's authentication (RFC 9470).
 
+use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
@@ -71,6 +72,18 @@ impl<'p> StepUp<'p> {
     pub fn and(mut self, other: &Self) -> Option<Self> {
         self.0.extend_from_slice(&other.0);
         (!self.contradicts_itself()).then_some(self)
+    }
+
+    /// Returns the same, with each condition once: that of a plugin may be the outpost's own too.
+    #[must_use]
+    pub fn without_repetitions(&self) -> Self {
+        let mut seen = BTreeSet::new();
+        let mut all = self.0.clone();
+        all.retain(|condition| {
+            let condition: &'p Condition = condition;
+            seen.insert(condition.parts())
+        });
+        Self(all)
     }
 
     /// Returns the value of `acr_values` (OpenID Connect Core 1.0 §3.1.2.1): each class that suffices

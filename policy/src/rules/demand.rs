@@ -1,5 +1,6 @@
 //! What a request needs by another decider's rules, as the text of a header.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -101,6 +102,12 @@ impl Demand {
         }
     }
 
+    /// Returns the text for which the plugin vouches with its demand. It is that of no link, for whose
+    /// conditions a page vouches too.
+    pub fn vouched_text(demand: &str) -> String {
+        ["demand ", demand].concat()
+    }
+
     /// Returns the groups that its rules name.
     pub fn groups(&self) -> impl Iterator<Item = &str> {
         self.requires.iter().flat_map(Require::groups)
@@ -119,7 +126,6 @@ impl From<Require> for Demand {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::string::String;
     use std::{format, vec};
 
     #[test]

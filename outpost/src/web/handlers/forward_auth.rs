@@ -3,7 +3,7 @@
 use gatepost_policy::{
     Decision, Deferral, Denial, Permit, Presentation, Unauthenticated, until_bound,
 };
-use gatepost_session::CLOCK_SKEW_SECONDS;
+use gatepost_session::{CLOCK_SKEW_SECONDS, Current};
 
 use crate::application::Application;
 use crate::compat::Conventions;
@@ -140,7 +140,7 @@ fn decide_on_cookie(
                 record,
             ))
         }
-        Decision::Deny(denial) => refused(application, request, &denial)?,
+        Decision::Deny(denial) => refused(rules, request, session, &denial)?,
         Decision::MethodNotAllowed => Outcome::Failed(Failure::MethodNotAllowed),
         Decision::SignIn(reason) => return Err(Undecided::NotSignedIn(reason)),
         Decision::Defer(Deferral::Authorization) => return Err(Undecided::Credentials),
@@ -186,7 +186,7 @@ fn decide_on_all_groups(
             dialect,
             Some(record),
         )),
-        Decision::Deny(denial) => refused(application, request, &denial)?,
+        Decision::Deny(denial) => refused(rules, request, session, &denial)?,
         Decision::MethodNotAllowed => Outcome::Failed(Failure::MethodNotAllowed),
         Decision::SignIn(_) | Decision::Defer(_) => Outcome::Failed(Failure::Undecidable),
     })
@@ -194,13 +194,26 @@ fn decide_on_all_groups(
 
 /// Refuses a signed-in user, and logs it.
 fn refused(
-    application: &Application,
+    rules: Rules<'_>,
     request: &ForwardedRequest<'_>,
+    session: Result<Current<'_>, Unauthenticated>,
     denial: &Denial<'_>,
 ) -> Result<Outcome, LacksDevice> {
+    let application = rules.application;
     if let (Some(step_up), Some(user)) = (denial.step_up(), denial.identity()) {
         audit::step_up(application.audience().as_str(), user, denial.rule());
-        return Ok(Outcome::step_up(application, request, step_up, &user.sid));
+        let own = rules.policy.decide(request, session);
+        let own = match &own {
+            Decision::Deny(own) => own.step_up(),
+            _ => None,
+        };
+        return Ok(Outcome::step_up(
+            application,
+            request,
+            step_up,
+            own,
+            &user.sid,
+        ));
     }
     if !denial.lacks_device() {
         return Ok(Outcome::denied(application, denial));

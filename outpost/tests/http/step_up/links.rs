@@ -16,7 +16,10 @@ applications:
 
 /// Returns the link of a proxy whose own rules ask this of the user of the browser.
 async fn proven(world: &World, browser: &mut Browser<'_>, path: &str, conditions: &str) -> String {
-    let asked = Asked::load(HOST, path).with("X-Gatepost-Require", conditions);
+    let word = word_for(browser, conditions);
+    let asked = Asked::load(HOST, path)
+        .with("X-Gatepost-Require", conditions)
+        .with("X-Gatepost-Require-Proof", &word);
     let reply = asked.by(browser).ask(world, "auth/traefik").await;
     let location = reply.expect(302).location().to_owned();
     assert!(location.contains("&proof="), "{location}");
@@ -41,6 +44,62 @@ fn restart_of(page: &Reply) -> String {
     let link = link.split('"').next().expect("its end");
     let link = link.replace("&amp;", "&").replace("&#x2f;", "/");
     format!("{START}?{link}")
+}
+
+/// A proxy may hand on what a client says in the plugin's place, such as a script of the application. The
+/// outpost vouches for nothing of it.
+#[tokio::test]
+async fn no_client_has_the_outpost_vouch_for_what_it_demands() {
+    let world = World::with(RULES).await;
+    let mut browser = signed_in(&world, json!({"acr": "gold"})).await;
+    let other = signed_in(&world, json!({"acr": "gold"})).await;
+    let rule = "all=claim:acr:tenant%3Aevil:bronze";
+    let words = [
+        None,
+        Some(String::new()),
+        Some("A".repeat(22)),
+        // The plugin's, for another session and for another demand; and that of a link.
+        Some(word_for(&other, rule)),
+        Some(word_for(&browser, "all=claim:acr:bronze")),
+        proven(&world, &mut browser, "/x", rule)
+            .await
+            .split_once("&proof=")
+            .map(|(_, word)| word.to_owned()),
+    ];
+    for word in words {
+        let asked = Asked::load(HOST, "/x").with("X-Gatepost-Require", rule);
+        let asked = match &word {
+            Some(word) => asked.with("X-Gatepost-Require-Proof", word),
+            None => asked,
+        };
+        let reply = asked.by(&browser).ask(&world, "auth/traefik").await;
+        let start = reply.expect(302).location().to_owned();
+        assert!(!start.contains("proof="), "{word:?}: {start}");
+        // The page that asks, and not the provider.
+        let page = browser.clone().load(&start).await;
+        assert_eq!(page.status, 403, "{word:?}: {page:?}");
+        assert!(page.body.contains("stronger or more recent"), "{word:?}");
+    }
+}
+
+/// With `stateDir` the plugin has the outpost's own rules: then the link says nothing of them, also by a
+/// plugin that does not vouch.
+#[tokio::test]
+async fn what_the_outposts_own_rules_ask_is_not_said_again() {
+    let world = World::with(RULES).await;
+    let browser = signed_in(&world, json!({"acr": "silver"})).await;
+    let own = "session&and&any=group:staff&all=claim:acr:gold:platinum";
+    let asked = Asked::load(HOST, "/vault/x").with("X-Gatepost-Require", own);
+    let reply = asked.by(&browser).ask(&world, "auth/traefik").await;
+    let expected = format!("{START}?rd=%2Fvault%2Fx&step_up=GET");
+    assert_eq!(reply.expect(302).location(), expected);
+    // What it adds is said with them, each once.
+    let more = [own, "&and&all=claim:acr:gold:platinum&all=maxAge:300"].concat();
+    let asked = Asked::load(HOST, "/vault/x").with("X-Gatepost-Require", &more);
+    let reply = asked.by(&browser).ask(&world, "auth/traefik").await;
+    let said = query(reply.expect(302).location()).remove("authentication");
+    let expected = "all=claim:acr:gold:platinum&all=maxAge:300";
+    assert_eq!(said.as_deref(), Some(expected));
 }
 
 /// What cannot be read was asked for by a proxy that refuses the request: back there, it would refuse
@@ -224,7 +283,9 @@ async fn a_request_that_a_link_cannot_say_leads_to_a_page() {
             let form = Asked::form(HOST, &target).by(&browser);
             let form = match rule {
                 "" => form,
-                rule => form.with("X-Gatepost-Require", rule),
+                rule => form
+                    .with("X-Gatepost-Require", rule)
+                    .with("X-Gatepost-Require-Proof", &word_for(&browser, rule)),
             };
             let reply = form.ask(&world, "auth/traefik").await.expect(401);
             let link = reply.body.split("start?").nth(1).expect("a link");

@@ -11,12 +11,15 @@ fn load(claims: &Claims) -> Double {
 /// Returns a text with a link, without the word that vouches for its conditions to the user's session.
 #[track_caller]
 pub(super) fn without_proof(text: &str, conditions: &str) -> String {
-    let ring = KeyRing::parse(KEY_A).expect("a ring");
-    let application = Audience::new("wiki").expect("a name");
-    let verifier = Verifier::new(&ring, application);
-    let proof = format!("&proof={}", verifier.vouch(&claims().sid, conditions));
+    let proof = format!("&proof={}", verifier().vouch(&claims().sid, conditions));
     assert_eq!(text.matches(&proof).count(), 1, "{text}");
     text.replace(&proof, "")
+}
+
+fn verifier() -> Verifier {
+    let ring = KeyRing::parse(KEY_A).expect("a ring");
+    let application = Audience::new("wiki").expect("a name");
+    Verifier::new(&ring, application)
 }
 
 fn weak() -> Claims {
@@ -90,4 +93,19 @@ fn in_front_of_routers_the_rule_goes_along() {
     let rule = "all=claim:acr:gold";
     assert_eq!(host.header("X-Gatepost-Require").as_deref(), Some(rule));
     assert_eq!(host.header("X-Auth-Username"), None);
+    // In a link it would vouch for nothing.
+    let verifier = verifier();
+    let word = host.header("X-Gatepost-Require-Proof").expect("a word");
+    let text = gatepost_policy::Demand::vouched_text(rule);
+    assert!(verifier.has_vouched(&claims().sid, &text, &word));
+    assert!(!verifier.has_vouched(&claims().sid, rule, &word));
+
+    // A client's own is nobody's word.
+    let host = Double::at(NOW)
+        .to("GET", "/x")
+        .with("X-Gatepost-Require", rule)
+        .with("X-Gatepost-Require-Proof", &word);
+    let settings = json!({"require": {"acr": ["gold"]}, "fallback": "route"});
+    assert_eq!(gate(settings).handle(&host), Flow::Continue);
+    assert_eq!(host.header("X-Gatepost-Require-Proof"), None);
 }
