@@ -52,8 +52,9 @@ impl NamedClaim {
 
     /// Returns the claim's value as one text: a list's entries are joined by `|`.
     ///
-    /// Headers show what can be shown: a text that would read as several is left out. Rules may also ask that a user does not have a value, so what
-    /// they compare is left out as a whole where a part of it has no place in that text.
+    /// Headers show what can be shown: a text that would read as several is left out. Rules may also ask
+    /// that a user does not have a value: so a value of which one part has no place in that text is left
+    /// out as a whole for them.
     pub(crate) fn text(&self, value: &Value) -> Option<String> {
         match value {
             Value::Array(entries) if self.by_rules => {

@@ -90,6 +90,7 @@ impl Revoked {
         match host.read_parts(path, |read| Ok(look_up(claims, read))) {
             Ok(Ok((generation, revoked))) => {
                 self.list = List::Of(generation);
+                self.said.set(self.list);
                 if !revoked {
                     session.cleared_in.set(Some(generation));
                 }
@@ -117,10 +118,7 @@ impl Revoked {
         self.next_look = far;
         let looked = host.read_parts(path, |read| Ok(header(read).map(|of| of.generation)));
         self.list = match looked {
-            Ok(Ok(generation)) => {
-                self.said.set(List::Of(generation));
-                List::Of(generation)
-            }
+            Ok(Ok(generation)) => List::Of(generation),
             Ok(Err(Unreadable(error))) => self.report(host, &error, List::Damaged),
             Err(error) => self.report(host, &error, self.missing()),
         };

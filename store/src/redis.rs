@@ -171,7 +171,8 @@ impl RedisStore {
             .arg("BYSCORE")
             .arg("LIMIT")
             .arg(0)
-            .arg(limit);
+            // A negative number means all.
+            .arg(i64::try_from(limit).unwrap_or(-1));
         self.client.query(&read).await
     }
 

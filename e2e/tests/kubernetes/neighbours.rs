@@ -374,6 +374,7 @@ fn questions_to_applications(cluster: &Cluster) -> Result<()> {
             ),
         ),
         ("auth-url", ingress("auth-url", wiki)),
+        ("mirror-target", ingress("mirror-target", wiki)),
         ("server-alias", ingress("server-alias", "*.example.com")),
         ("expression", ingress("server-alias", "~^wiki")),
     ] {

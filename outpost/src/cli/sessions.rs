@@ -103,11 +103,14 @@ pub(super) async fn revoke(file: &ConfigFile, whose: Whose, issuer: Option<Strin
     }
     let sum = sum?;
     say(&format!("{sum} sessions ended"));
-    if sum == 0 {
-        complain(&why_none(&config, &requests).await?);
-    }
     if requests.contains(&AdminRequest::RevokeEveryone) {
         tell_of_keys(&config).await?;
+    }
+    // The revocation holds, whether or not this can be found out.
+    if sum == 0
+        && let Some(why) = why_none(&config, &requests).await
+    {
+        complain(&why);
     }
     Some(())
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use gatepost_session::{Authentic, Claims, NumericDate};
+use gatepost_session::{Authentic, CLOCK_SKEW_SECONDS, Claims, NumericDate};
 use tokio::sync::Notify;
 
 use super::recent_revocations::{Mark, RecentRevocations};
@@ -72,11 +72,13 @@ impl Revoker {
     }
 
     /// Returns the time of a sign-in that begins now: after that of each revocation that is known, so
-    /// that none of the same second concerns it.
+    /// that none of the same second concerns it, nor one by a replica whose clock is a little ahead.
     pub fn sign_in_begins(&self) -> NumericDate {
         let now = self.clock.now();
-        let is_second_of_one = self.revocations.last_revoked_at() == Some(now);
-        now.plus_seconds(is_second_of_one.into())
+        let latest = now.plus_seconds(CLOCK_SKEW_SECONDS);
+        let last = self.revocations.last_revoked_at();
+        let last = last.filter(|at| *at <= latest);
+        last.map_or(now, |at| now.max(at.plus_seconds(1)))
     }
 
     /// Marks where the exchange of a code begins in the order of revocations, of a sign-in that `began`

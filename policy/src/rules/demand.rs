@@ -154,6 +154,7 @@ mod tests {
             assert_eq!(Demand::from_text(text), invalid, "{text}");
         }
     }
+
     /// Any signed-in user may write it, where a proxy hands it on.
     #[test]
     fn what_costs_too_much_work_is_refused() {

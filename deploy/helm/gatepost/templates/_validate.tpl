@@ -64,8 +64,9 @@
 {{- if and .value (or (regexMatch "^GATEPOST_(KEYS|TRACING_HEADERS)$|(SECRET|PASSWORD)$" .name) (include "gatepost.isSecret" .value)) -}}
 {{- fail (printf "extraEnv: %s would end in the Deployment: use valueFrom.secretKeyRef" .name) -}}
 {{- end -}}
-{{- /* The Middlewares are made of the value `config`: what else the outpost reads would hold for it alone. */ -}}
-{{- if and $.Values.traefik.enabled (regexMatch "^GATEPOST_(APPLICATIONS_|TRUSTED_PROXIES)" .name) (not (regexMatch "_(SECRET|TOKEN|PASSWORD)(_FILE)?$" .name)) -}}
+{{- /* Routes and Middlewares are made of the value `config`: what else the outpost reads would hold for it alone. */ -}}
+{{- $shared := ternary "^GATEPOST_(APPLICATIONS_|TRUSTED_PROXIES)" "^GATEPOST_APPLICATIONS_[0-9]+_(NAME|EXTERNAL_URL|MODE|COOKIE|OUTPOST_PREFIX|HEADERS|UPSTREAM_TOKENS|ASSERTION|MACHINES|API_KEY_HEADER)" (eq $.Values.traefik.mode "plugin") -}}
+{{- if and $.Values.traefik.enabled (regexMatch $shared .name) (not (regexMatch "_(SECRET|TOKEN|PASSWORD)(_FILE)?$" .name)) -}}
 {{- fail (printf "extraEnv: Traefik would not know of %s: write it into the value `config`" .name) -}}
 {{- end -}}
 {{- if has .name $names -}}

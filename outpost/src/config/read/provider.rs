@@ -152,7 +152,6 @@ fn tenants(fields: &mut Fields<'_>) -> Vec<String> {
     tenants
 }
 
-/// The client that the outpost is at a provider, and how it authenticates.
 /// Returns why a file's path may be the secret itself, which no message may show: there is no such file, and
 /// no folder either in which it could be.
 fn may_be_the_secret(path: &Path) -> Option<&'static str> {
@@ -193,6 +192,7 @@ fn report_variable(fields: &mut Fields<'_>, key: &'static str, text: &str) {
     }
 }
 
+/// The client that the outpost is at a provider, and how it authenticates.
 struct Client {
     secret: Option<ClientSecret>,
     key: Option<Arc<ClientKey>>,

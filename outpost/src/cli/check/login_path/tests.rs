@@ -432,7 +432,6 @@ applications:
     says("older", plugin_keys::compare_lists(&wiki, &older), "");
 }
 
-/// A plugin that does not know the headers would let users write them.
 #[test]
 fn a_plugin_that_does_not_read_the_list_of_revoked_sessions_is_named() {
     let mut snapshot = snapshot(&crate::fixture::KEYS);

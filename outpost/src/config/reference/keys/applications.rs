@@ -223,7 +223,7 @@ pub(super) const APPLICATIONS: &[Key] = &[
         "applications[].headers.set{}",
         Kind::Texts,
         "",
-        "Further headers: name and claim. A list has `|` between its entries; an entry or a text with `|` is left out.",
+        "Further headers: name and claim. A list has a vertical bar between its entries; an entry or a text with one is left out.",
     ),
     key(
         "applications[].headers.keep",
