@@ -231,7 +231,7 @@ fn sid_of_the_only_session(site: &Site) -> Result<String> {
         .lines()
         .find_map(|line| line.split_once("session at the provider "))
         .context("a `sid`")?;
-    Ok(sid.to_owned())
+    Ok(sid.trim_matches('`').to_owned())
 }
 
 /// Browsers know authentik by another address than the outpost does.
@@ -413,8 +413,10 @@ fn the_provider_takes_the_token(site: &Site, alice: &Client) -> Result<()> {
 /// Checks that the operator's commands work with the environment of authentik's container alone.
 fn operator_revokes(site: &Site, alice: &Client) -> Result<()> {
     let listed = list_of_the_only_session(site)?;
-    let (_, subject) = listed.split_once("alice (").context("a session of alice")?;
-    let (subject, _) = subject.split_once(')').context("a subject")?;
+    let (_, subject) = listed
+        .split_once("`alice` subject=`")
+        .context("a session of alice")?;
+    let (subject, _) = subject.split_once('`').context("a subject")?;
     let (said, well) = site.gatepost(&["session", "revoke", "--subject", subject])?;
     assert!(well && said.contains("1 sessions ended"), "{said}");
     assert_eq!(fetch(alice, site, "/")?, StatusCode::UNAUTHORIZED);

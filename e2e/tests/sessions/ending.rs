@@ -129,7 +129,10 @@ fn an_operator_lists_and_ends_sessions_of_the_running_outpost() -> Result<()> {
         Ok(String::from_utf8(output.stdout)?)
     };
     let listed = run(&["list"])?;
-    assert!(listed.contains("alice (248289761001)"), "{listed}");
+    assert!(
+        listed.contains("`alice` subject=`248289761001`"),
+        "{listed}"
+    );
     assert!(listed.ends_with("1 sessions\n"), "{listed}");
     let mark = listed
         .split("session=")
