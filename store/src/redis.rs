@@ -163,9 +163,20 @@ impl RedisStore {
         until: Option<NumericDate>,
         limit: usize,
     ) -> Result<Vec<String>, StoreUnavailable> {
+        self.listed(&self.sessions_key(), until, limit).await
+    }
+
+    /// Returns at most `limit` members of a list whose scores are times, the earliest first; if `until`
+    /// is set, only those up to then.
+    async fn listed(
+        &self,
+        list: &str,
+        until: Option<NumericDate>,
+        limit: usize,
+    ) -> Result<Vec<String>, StoreUnavailable> {
         let latest = until.map_or("+inf".to_owned(), |at| at.as_seconds().to_string());
         let mut read = cmd("ZRANGE");
-        read.arg(self.sessions_key())
+        read.arg(list)
             .arg("-inf")
             .arg(latest)
             .arg("BYSCORE")

@@ -51,26 +51,8 @@ impl RedisStore {
 
     /// Returns the ids of at most `limit` keys, those that end first at the beginning.
     async fn api_key_ids(&self, limit: usize) -> Result<Vec<ApiKeyId>, StoreUnavailable> {
-        let ids = self.listed_api_keys("+inf", limit).await?;
+        let ids = self.listed(&self.api_keys_key(), None, limit).await?;
         Ok(ids.iter().filter_map(|id| ApiKeyId::parse(id)).collect())
-    }
-
-    /// Returns at most `limit` entries of the list, of keys that end up to `last`.
-    async fn listed_api_keys(
-        &self,
-        last: impl redis::ToRedisArgs,
-        limit: usize,
-    ) -> Result<Vec<String>, StoreUnavailable> {
-        let mut read = cmd("ZRANGE");
-        read.arg(self.api_keys_key())
-            .arg("-inf")
-            .arg(last)
-            .arg("BYSCORE")
-            .arg("LIMIT")
-            .arg(0)
-            // A negative number means all.
-            .arg(i64::try_from(limit).unwrap_or(-1));
-        self.client.query(&read).await
     }
 
     /// Takes the keys that have ended out of the list, and seals the others again that other keys have
@@ -79,7 +61,8 @@ impl RedisStore {
     /// The clock here may be ahead, and Redis itself ends a key: out of the list goes what is not there
     /// any more.
     pub(super) async fn sweep_api_keys(&self, now: NumericDate) -> Result<(), StoreUnavailable> {
-        let ended = self.listed_api_keys(now.as_seconds(), usize::MAX).await?;
+        let list = self.api_keys_key();
+        let ended = self.listed(&list, Some(now), usize::MAX).await?;
         let mut ended: HashSet<String> = ended.into_iter().collect();
         for id in self.api_key_ids(usize::MAX).await? {
             let Some((body, _)) = self.read_api_key(&id).await? else {
@@ -95,7 +78,7 @@ impl RedisStore {
         }
         if !ended.is_empty() {
             let mut remove = cmd("ZREM");
-            remove.arg(self.api_keys_key());
+            remove.arg(list);
             for id in &ended {
                 remove.arg(id);
             }
