@@ -8,7 +8,7 @@ use gatepost_base::Identity;
 
 use super::{ClaimSources, EMAIL, PHONE_NUMBER, Pair, Wanted, flag};
 use crate::claim_path::ClaimPath;
-use crate::named_claim::{NamedClaim, joined};
+use crate::named_claim::joined;
 
 /// Whether every source answered at a renewal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,8 +34,7 @@ impl ClaimSources<'_> {
         let username = wanted.username_is_address()
             && (learnt || known.preferred_username.is_none())
             && lacks(&settings.username, EMAIL);
-        let of_number = |name: &str| name == PHONE_NUMBER.claim || name == PHONE_NUMBER.flag;
-        let number = wanted.extra.iter().any(|claim| of_number(&claim.name));
+        let number = wanted.names(PHONE_NUMBER.claim) || wanted.names(PHONE_NUMBER.flag);
         self.lacks(wanted)
             || username
             || (learnt && lacks(&settings.email, EMAIL))
@@ -102,8 +101,8 @@ impl ClaimSources<'_> {
         answered: Answered,
     ) {
         let (number, flag) = (PHONE_NUMBER.claim, PHONE_NUMBER.flag);
-        let by_rules = |claim: &&NamedClaim| claim.name == number;
-        let claim = wanted.extra.iter().find(by_rules);
+        let mut claims = wanted.extra.iter();
+        let claim = claims.find(|claim| claim.name == number);
         // One that was read for headers alone may be unverified.
         let is_trusted = claim.is_none_or(|claim| !claim.is_by_rules())
             || known.claims_of_rules.contains(number);

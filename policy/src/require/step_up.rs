@@ -41,12 +41,6 @@ impl<'p> StepUp<'p> {
         (!step_up.contradicts_itself()).then_some(step_up)
     }
 
-    /// Returns all conditions of rules on an authentication, whatever they say of them.
-    pub(crate) fn of_all(rules: &'p [Require]) -> Self {
-        let all = rules.iter().flat_map(Require::conditions);
-        Self(all.filter(|own| own.is_of_authentication()).collect())
-    }
-
     /// Returns the conditions on the class (`acr`).
     fn of_class(&self) -> impl Iterator<Item = &'p Condition> {
         let all = self.0.iter().copied();
@@ -219,8 +213,14 @@ impl Require {
     /// Returns whether no outpost reads it as what a plugin demands.
     pub fn is_too_long(&self) -> bool {
         let parts = self.conditions().map(|condition| condition.parts().1.len());
-        let asked = StepUp::of_all(core::slice::from_ref(self));
-        parts.sum::<usize>() > MAX_NAMES || asked.to_text().len() > MAX_AUTHENTICATION_BYTES
+        parts.sum::<usize>() > MAX_NAMES || Self::ask_too_much(core::slice::from_ref(self))
+    }
+
+    /// Returns whether rules say more of an authentication than is read.
+    pub(crate) fn ask_too_much(rules: &[Self]) -> bool {
+        let all = rules.iter().flat_map(Self::conditions);
+        let asked = StepUp(all.filter(|own| own.is_of_authentication()).collect());
+        asked.to_text().len() > MAX_AUTHENTICATION_BYTES
     }
 
     /// Adds what the rule asks of the authentication of a session's user to `asked`. Returns false where

@@ -6,7 +6,7 @@ use core::fmt;
 
 use gatepost_session::Claims;
 
-use crate::require::{InvalidRule, MAX_AUTHENTICATION_BYTES, MAX_NAMES, Require, StepUp};
+use crate::require::{InvalidRule, MAX_AUTHENTICATION_BYTES, MAX_NAMES, Require};
 
 /// Why a text is no demand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,8 +85,7 @@ impl Demand {
                 demand.requires.push(Require::from_text(part)?);
             }
         }
-        let asked = StepUp::of_all(&demand.requires);
-        if asked.to_text().len() > MAX_AUTHENTICATION_BYTES {
+        if Require::ask_too_much(&demand.requires) {
             return Err(InvalidDemand::TooLong);
         }
         Ok(demand)

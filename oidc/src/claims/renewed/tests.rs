@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::claims::tests::{map, wanted};
+use crate::named_claim::NamedClaim;
 use crate::settings::ClaimSettings;
 
 #[test]
