@@ -215,24 +215,17 @@ fn mistake(report: &str) -> String {
     let said = first
         .split_once(" at line ")
         .map_or(first, |(said, _)| said);
-    // These come from lines that begin too far to the left or right.
-    let is_indentation = ["indent", "tab", "block", "mapping values"]
-        .iter()
-        .any(|word| said.contains(word));
-    if said.contains("mapping values") {
-        // By an indentation, or by a value with a colon and a blank in it.
-        return format!(
-            "{said} (see how far this line and the one before are indented: by blanks, not tabs; and quote \
-             a value that has `: ` in it)"
-        );
+    let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
+    let indentation = "see how far this line and the one before are indented: by blanks, not tabs";
+    // By an indentation, or by a value with a colon and a blank in it.
+    if has(&["mapping values"]) {
+        format!("{said} ({indentation}; and quote a value that has `: ` in it)")
+    } else if has(&["unexpected character"]) {
+        format!("{said} (quote a value that begins with `@`, `%` or another sign of YAML's)")
+    } else if has(&["indent", "tab", "block"]) {
+        // These come from lines that begin too far to the left or right.
+        format!("{said} ({indentation})")
+    } else {
+        said.to_owned()
     }
-    if said.contains("unexpected character") {
-        return format!(
-            "{said} (quote a value that begins with `@`, `%` or another sign of YAML's)"
-        );
-    }
-    if !is_indentation {
-        return said.to_owned();
-    }
-    format!("{said} (see how far this line and the one before are indented: by blanks, not tabs)")
 }

@@ -149,12 +149,15 @@ impl<'a> ForwardedRequest<'a> {
 
     /// Returns what it demands of the user of a session, so that it can be applied in a moment however many
     /// names it has.
-    pub fn demand_of(&self, session: Result<Current<'_>, Unauthenticated>) -> Option<Demand> {
+    pub fn demand_of(
+        &self,
+        session: Result<Current<'_>, Unauthenticated>,
+    ) -> Option<Cow<'_, Demand>> {
         let demand = self.demand.as_ref()?;
         Some(match session {
-            Ok(session) => demand.of_user(session.claims()),
-            // Nobody's groups are compared.
-            Err(_) => demand.clone(),
+            Ok(session) => Cow::Owned(demand.of_user(session.claims())),
+            // There are no groups to compare.
+            Err(_) => Cow::Borrowed(demand),
         })
     }
 

@@ -123,7 +123,9 @@ fn decide_on_cookie(
     let application = rules.application;
     let session = lookup.session(context.now());
     let demand = request.demand_of(session);
-    let decision = rules.policy.decide_with(request, session, demand.as_ref());
+    let decision = rules
+        .policy
+        .decide_with(request, session, demand.as_deref());
     Ok(match decision {
         Decision::Allow(permit) | Decision::Renew(permit) => {
             let record = lookup.record().map(|record| &**record);
@@ -176,7 +178,9 @@ fn decide_on_all_groups(
         .current(context.now(), CLOCK_SKEW_SECONDS)
         .map_err(Unauthenticated::Window);
     let demand = request.demand_of(session);
-    let decision = rules.policy.decide_with(request, session, demand.as_ref());
+    let decision = rules
+        .policy
+        .decide_with(request, session, demand.as_deref());
     Ok(match decision {
         Decision::Allow(permit) | Decision::Renew(permit) => Outcome::Pass(pass(
             context,

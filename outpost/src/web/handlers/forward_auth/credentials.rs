@@ -113,7 +113,10 @@ pub(super) async fn decide(
         .current(now, CLOCK_SKEW_SECONDS)
         .map_err(Unauthenticated::Window);
     let demand = request.demand_of(current);
-    match rules.policy.decide_with(request, current, demand.as_ref()) {
+    match rules
+        .policy
+        .decide_with(request, current, demand.as_deref())
+    {
         Decision::Allow(permit) | Decision::Renew(permit) => {
             let pass = Pass::new(&permit, application, request, dialect);
             // An application that sees an API key could use it at others. One that came in its own
