@@ -426,23 +426,42 @@ fn check_says_whether_the_store_can_be_written() {
     );
 }
 
+/// A user who owns nothing, by number, with a group of the same.
+#[cfg(unix)]
+const NOT_ROOT: u32 = 64_321;
+
+/// Returns a folder of root that every user can enter. `None`, and says so, for a user who cannot run the
+/// program as others.
+#[cfg(unix)]
+fn folder_of_root() -> Option<tempfile::TempDir> {
+    let folder = tempfile::tempdir().expect("a folder");
+    set_mode(folder.path(), 0o755);
+    if std::os::unix::fs::chown(folder.path(), Some(0), Some(0)).is_err() {
+        eprintln!("skipped: only root can run the check as several users");
+        return None;
+    }
+    Some(folder)
+}
+
+#[cfg(unix)]
+fn set_mode(path: &std::path::Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = std::fs::Permissions::from_mode(mode);
+    std::fs::set_permissions(path, mode).expect("a mode");
+}
+
 /// The check speaks of the user who runs it: the outpost's, if the operator follows the advice.
 #[cfg(unix)]
 #[test]
 fn check_tries_the_store_as_the_user_who_runs_it() {
-    use std::os::unix::fs::{PermissionsExt as _, chown};
+    use std::os::unix::fs::chown;
     use std::os::unix::process::CommandExt as _;
 
-    /// A user who owns nothing, by number, with a group of the same.
-    const OUTPOST: u32 = 64_321;
-    let folder = tempfile::tempdir().expect("a folder");
-    let folder = folder.path();
-    let readable = std::fs::Permissions::from_mode(0o755);
-    std::fs::set_permissions(folder, readable).expect("a mode");
-    if chown(folder, Some(0), Some(0)).is_err() {
-        eprintln!("skipped: only root can run the check as several users");
+    const OUTPOST: u32 = NOT_ROOT;
+    let Some(folder) = folder_of_root() else {
         return;
-    }
+    };
+    let folder = folder.path();
     let check = |user: u32| {
         let path = folder.join("sessions.db");
         let output = Command::new(env!("CARGO_BIN_EXE_gatepost"))
@@ -488,31 +507,21 @@ fn check_tries_the_store_as_the_user_who_runs_it() {
 #[cfg(unix)]
 #[test]
 fn no_advice_opens_a_closed_file_to_the_user_who_runs_the_check() {
-    use std::os::unix::fs::{PermissionsExt as _, chown};
     use std::os::unix::process::CommandExt as _;
 
-    const OTHER: u32 = 64_321;
-    let folder = tempfile::tempdir().expect("a folder");
-    let folder = folder.path();
-    let mode = |path: &std::path::Path, mode| {
-        let mode = std::fs::Permissions::from_mode(mode);
-        std::fs::set_permissions(path, mode).expect("a mode");
-    };
-    mode(folder, 0o755);
-    if chown(folder, Some(0), Some(0)).is_err() {
-        eprintln!("skipped: only root can run the check as several users");
+    let Some(folder) = folder_of_root() else {
         return;
-    }
-    let file = folder.join("gatepost.yaml");
+    };
+    let file = folder.path().join("gatepost.yaml");
     std::fs::write(&file, "x: y").expect("written");
-    mode(&file, 0o640);
+    set_mode(&file, 0o640);
     let output = Command::new(env!("CARGO_BIN_EXE_gatepost"))
         .args(["check", "--config"])
         .arg(&file)
         .current_dir("/")
         .env_clear()
-        .uid(OTHER)
-        .gid(OTHER)
+        .uid(NOT_ROOT)
+        .gid(NOT_ROOT)
         .output();
     let said = stderr(&output.expect("the program ends"));
     assert!(!said.contains("chown"), "{said}");

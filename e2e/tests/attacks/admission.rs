@@ -2,7 +2,6 @@
 
 use anyhow::{Context as _, Result};
 use gatepost_e2e::clients::raw_http1::RawConnection;
-use gatepost_e2e::proxies::Traefik;
 use gatepost_e2e::users::{ALICE, BOB};
 use gatepost_e2e::{Answer, ApplicationSpec, Client, Site, Stack};
 use reqwest::{Method, StatusCode};
@@ -52,9 +51,7 @@ fn a_rule_at_the_outpost_applies_behind_a_plugin_without_one() -> Result<()> {
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn no_client_has_the_outpost_vouch_for_another_authentication() -> Result<()> {
     let site = Site::builder(shown::SINGLE).start()?;
-    let _traefik = Traefik::new(&site, "deploy/traefik/static/forward-auth.yaml")?
-        .route("deploy/traefik/dynamic/forward-auth-single.yaml")?
-        .start(&["wiki"])?;
+    let _traefik = shown::forward_auth(&site)?;
     let cookie = session(&site, "wiki")?;
     let host = format!("{WIKI}:{}", site.ports().web);
     let load = |target: &str, more: &[(&str, &str)]| -> Result<_> {

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crate::requests;
 use crate::sent::harms;
+use crate::shown;
 
 pub(crate) fn policy() -> Value {
     json!({ "public": ["/public/*", "GET=/hook"], "allowPreflight": true })
@@ -68,9 +69,7 @@ fn no_attack_gets_past_any_front() -> Result<()> {
     drop(front);
 
     std::fs::remove_dir_all(site.folder().join("traefik"))?;
-    let front = Traefik::new(&site, "deploy/traefik/static/forward-auth.yaml")?
-        .route("deploy/traefik/dynamic/forward-auth-single.yaml")?
-        .start(&["wiki"])?;
+    let front = shown::forward_auth(&site)?;
     attack(&site, "auth/traefik", &token)?;
     drop(front);
 

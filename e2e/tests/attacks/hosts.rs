@@ -9,6 +9,8 @@ use gatepost_e2e::{Client, Site};
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::shown;
+
 /// Returns the application on the host `files`, which admits other users than the domain around it.
 fn board() -> Value {
     json!({
@@ -268,9 +270,7 @@ fn a_prefix_of_one_application_is_an_ordinary_path_at_another() -> Result<()> {
     let nginx = Nginx::start(&site, "deploy/nginx/single.conf", &["wiki"])?;
     goes_on_at(&site, "/vault/start")?;
     drop(nginx);
-    let _traefik = Traefik::new(&site, "deploy/traefik/static/forward-auth.yaml")?
-        .route("deploy/traefik/dynamic/forward-auth-single.yaml")?
-        .start(&["wiki"])?;
+    let _traefik = shown::forward_auth(&site)?;
     goes_on_at(&site, "/vault/sign_out")
 }
 

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use anyhow::{Context as _, Result};
 use gatepost_e2e::clients::raw_http1::RawConnection;
-use gatepost_e2e::proxies::{LoadBalancer, Traefik};
+use gatepost_e2e::proxies::LoadBalancer;
 use gatepost_e2e::{Client, Site};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
@@ -91,9 +91,7 @@ fn a_proxy_that_names_no_client_is_named_once() -> Result<()> {
 #[ignore = "needs proxies and an OpenID provider: cargo xtask test"]
 fn no_demand_of_a_user_keeps_the_outpost_from_the_others() -> Result<()> {
     let site = Site::builder(shown::SINGLE).start()?;
-    let _traefik = Traefik::new(&site, "deploy/traefik/static/forward-auth.yaml")?
-        .route("deploy/traefik/dynamic/forward-auth-single.yaml")?
-        .start(&["wiki"])?;
+    let _traefik = shown::forward_auth(&site)?;
     let cookie = session(&site, "wiki")?;
     let port = site.ports().web;
     let host = format!("{WIKI}:{port}");

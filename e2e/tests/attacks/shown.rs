@@ -5,10 +5,10 @@ use std::fs;
 
 use anyhow::{Context as _, Result};
 use gatepost_e2e::Compose;
-use gatepost_e2e::Site;
 use gatepost_e2e::doubles::docker_api::DockerApi;
 use gatepost_e2e::doubles::kube_api::KubeApi;
 use gatepost_e2e::proxies::{Caddy, Envoy, Haproxy, Nginx, Traefik};
+use gatepost_e2e::{Service, Site};
 use serde_json::{Map, Value, json};
 
 /// A proxy as a page of the docs shows it.
@@ -39,8 +39,16 @@ pub(crate) const DOMAIN: &str = "deploy/outpost/domain.yaml";
 
 const PLUGIN: &str = "deploy/traefik/static/plugin.yaml";
 const ASKING: &str = "deploy/traefik/static/forward-auth.yaml";
+const ASKING_SINGLE: &str = "deploy/traefik/dynamic/forward-auth-single.yaml";
 const KUBERNETES: &str = "deploy/traefik/static/kubernetes-plugin.yaml";
 const KUBERNETES_ASKING: &str = "deploy/traefik/static/kubernetes-forward-auth.yaml";
+
+/// Traefik in front of one application, which asks the outpost without the plugin.
+pub(crate) fn forward_auth(site: &Site) -> Result<Service> {
+    Traefik::new(site, ASKING)?
+        .route(ASKING_SINGLE)?
+        .start(&["wiki"])
+}
 
 const fn shown(name: &'static str, outpost: &'static str, proxy: Proxy) -> Shown {
     Shown {
@@ -75,11 +83,7 @@ static SHOWN: [Shown; 23] = {
             DOMAIN,
             Traefik(PLUGIN, "deploy/traefik/dynamic/route-domain.yaml"),
         ),
-        shown(
-            "forwardAuth",
-            SINGLE,
-            Traefik(ASKING, "deploy/traefik/dynamic/forward-auth-single.yaml"),
-        ),
+        shown("forwardAuth", SINGLE, Traefik(ASKING, ASKING_SINGLE)),
         shown(
             "forwardAuth, domain",
             DOMAIN,
@@ -207,7 +211,7 @@ impl Shown {
                 if balanced {
                     traefik = traefik.behind_load_balancer();
                     // As the page says for this case.
-                    if dynamic == "deploy/traefik/dynamic/forward-auth-single.yaml" {
+                    if dynamic == ASKING_SINGLE {
                         traefik = traefik.route("deploy/traefik/dynamic/outpost-single.yaml")?;
                     }
                 }

@@ -15,6 +15,7 @@ use serde_json::json;
 use crate::fronts::policy;
 use crate::requests;
 use crate::sent::harms;
+use crate::shown;
 
 type Start = fn(&Site) -> Result<Service>;
 
@@ -52,11 +53,7 @@ pub(crate) const SINGLE: [(&str, Start); 6] = [
     ("nginx", |site| {
         Nginx::start(site, "deploy/nginx/single.conf", &["wiki"])
     }),
-    ("forwardAuth", |site| {
-        Traefik::new(site, "deploy/traefik/static/forward-auth.yaml")?
-            .route("deploy/traefik/dynamic/forward-auth-single.yaml")?
-            .start(&["wiki"])
-    }),
+    ("forwardAuth", shown::forward_auth),
     ("plugin", |site| {
         Traefik::new(site, "deploy/traefik/static/plugin.yaml")?
             .route("deploy/traefik/dynamic/plugin-single.yaml")?

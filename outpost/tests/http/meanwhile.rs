@@ -108,6 +108,15 @@ async fn every_session_that_a_browser_brings_ends_with_a_sign_out_and_a_sign_in(
     }
 }
 
+/// Has the provider say at each sign-in of which of its sessions the user is, or not.
+fn name_sessions(world: &World, has_session: bool) {
+    world.provider.script().claims = Box::new(move |claims| {
+        if has_session {
+            claims["sid"] = json!("at-work");
+        }
+    });
+}
+
 /// Row B2: a sign-in whose code is being exchanged has no session yet that an ending could find.
 #[tokio::test]
 async fn a_first_sign_in_begins_no_session_that_was_ended_while_its_code_was_exchanged() {
@@ -127,11 +136,7 @@ async fn a_first_sign_in_begins_no_session_that_was_ended_while_its_code_was_exc
         let at = if is_elsewhere { &replica } else { &world };
         let case = format!("{ending}, elsewhere: {is_elsewhere}");
         let has_session = ending != "sub, without sid";
-        world.provider.script().claims = Box::new(move |claims| {
-            if has_session {
-                claims["sid"] = json!("at-work");
-            }
-        });
+        name_sessions(&world, has_session);
         let mut browser = world.browser();
         let back = browser.begin(START).await;
         let gate = world.provider.hold_exchanges();
@@ -198,12 +203,7 @@ async fn a_code_from_before_a_logout_begins_no_session() {
         let at = if is_elsewhere { &replica } else { &world };
         let case = format!("{ending}, elsewhere: {is_elsewhere}");
         let has_session = ending != "sub, without sid";
-        let with_session = move |claims: &mut serde_json::Value| {
-            if has_session {
-                claims["sid"] = json!("at-work");
-            }
-        };
-        world.provider.script().claims = Box::new(with_session);
+        name_sessions(&world, has_session);
         let mut browser = world.browser();
         let back = browser.begin(START).await;
         let mut token = claims(&world, "1");

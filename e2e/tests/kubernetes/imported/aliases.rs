@@ -29,7 +29,7 @@ fn refused(cluster: &Cluster) -> Result<()> {
     other["metadata"]["annotations"]["nginx.ingress.kubernetes.io/server-alias"] =
         alias.clone().into();
     objects.push(other);
-    let before = objects.clone();
+    let before = list_of(&objects);
     let _running = serve(cluster, &site, INGRESS_NGINX, &[], objects, &[])?;
     until("the other Ingress", Duration::from_secs(60), || {
         let answer = Client::new()?.fetch(Method::GET, &url).send().ok();
@@ -37,7 +37,7 @@ fn refused(cluster: &Cluster) -> Result<()> {
     })?;
     ensure!(!site.wiki().is_empty(), "the application was asked");
     for form in ["traefik-annotations", "gateway"] {
-        let imported = import(&["--no-configmap", "--to", form], &list_of(&before))?;
+        let imported = import(&["--no-configmap", "--to", form], &before)?;
         ensure!(!imported.whole, "{}", imported.text);
         let complained = imported.complained;
         ensure!(complained.contains(&alias), "{complained}");

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use gatepost_e2e::cluster::Cluster;
 use gatepost_e2e::{Client, Site, until};
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::ingresses::{import, list_of};
 use crate::served::{INGRESS_NGINX, serve, shown};
@@ -26,10 +26,10 @@ pub(crate) const TESTS: &[Test] = &[
 /// Traefik answers with the other Service's page, and its status: no session is asked for there, and
 /// nobody is led to sign in.
 fn refused(cluster: &Cluster) -> Result<()> {
-    let site = checks::site("deploy/outpost/single.yaml").start()?;
-    let objects = with_pages(&site, "302,401")?;
-    let before = objects.clone();
-    let _running = serve(cluster, &site, INGRESS_NGINX, &[], objects, &[])?;
+    with_pages_for(cluster, "302,401", signs_nobody_in)
+}
+
+fn signs_nobody_in(site: &Site) -> Result<()> {
     let url = site.url("wiki", "/private?x=1")?;
     until(
         "Traefik to answer with the other Service's page",
@@ -52,16 +52,16 @@ fn refused(cluster: &Cluster) -> Result<()> {
         assert_eq!(seen.header("X-Auth-Username"), Some("mallory"));
     }
     ensure!(site.wiki().is_empty(), "the application itself was asked");
-    import_refuses(&before)
+    Ok(())
 }
 
 /// The outpost knows no application at a host with another port, and says 404: Traefik asks the other Service
 /// then, with the headers that the client sent.
 fn missing(cluster: &Cluster) -> Result<()> {
-    let site = checks::site("deploy/outpost/single.yaml").start()?;
-    let objects = with_pages(&site, "404,503")?;
-    let before = objects.clone();
-    let _running = serve(cluster, &site, INGRESS_NGINX, &[], objects, &[])?;
+    with_pages_for(cluster, "404,503", hands_the_clients_headers_on)
+}
+
+fn hands_the_clients_headers_on(site: &Site) -> Result<()> {
     let url = site.url("wiki", "/private?x=1")?;
     let host = format!("{}:1", url.host_str().context("a host")?);
     let seen = until(
@@ -75,12 +75,14 @@ fn missing(cluster: &Cluster) -> Result<()> {
         },
     )?;
     assert_eq!(seen.header("X-Department"), Some("mallory"));
-    import_refuses(&before)
+    Ok(())
 }
 
-/// Returns the shown Ingresses, with another Service's pages for these statuses.
-fn with_pages(site: &Site, statuses: &str) -> Result<Vec<Value>> {
-    let mut objects = shown(site, "ingress-nginx-single")?;
+/// Shows what Traefik makes of the shown Ingresses with another Service's pages for these statuses, and
+/// that the import refuses them.
+fn with_pages_for(cluster: &Cluster, statuses: &str, show: fn(&Site) -> Result<()>) -> Result<()> {
+    let site = checks::site("deploy/outpost/single.yaml").start()?;
+    let mut objects = shown(&site, "ingress-nginx-single")?;
     for object in &mut objects {
         if object["kind"] == "Ingress" && object["metadata"]["name"] == "wiki" {
             let annotations = &mut object["metadata"]["annotations"];
@@ -88,14 +90,10 @@ fn with_pages(site: &Site, statuses: &str) -> Result<Vec<Value>> {
             annotations["nginx.ingress.kubernetes.io/default-backend"] = json!("files");
         }
     }
-    Ok(objects)
-}
-
-fn import_refuses(objects: &[Value]) -> Result<()> {
-    let imported = import(
-        &["--no-configmap", "--to", "traefik-annotations"],
-        &list_of(objects),
-    )?;
+    let before = list_of(&objects);
+    let _running = serve(cluster, &site, INGRESS_NGINX, &[], objects, &[])?;
+    show(&site)?;
+    let imported = import(&["--no-configmap", "--to", "traefik-annotations"], &before)?;
     ensure!(!imported.whole, "{}", imported.text);
     ensure!(
         imported.complained.contains("custom-http-errors"),
