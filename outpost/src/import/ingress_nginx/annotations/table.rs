@@ -156,7 +156,7 @@ pub(in super::super) const TABLE: &[Annotation] = &[
     external("auth-method", Line("not needed: the outpost is asked with GET")),
     external(
         "auth-proxy-set-headers",
-        Line("NOT taken over: Traefik itself says which request it asks about, and no service is told whom to let in"),
+        Line("NOT taken over: Traefik itself says which request it asks about, and no service decides by these headers"),
     ),
     external(
         "auth-always-set-cookie",
